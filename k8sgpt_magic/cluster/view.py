@@ -1,0 +1,366 @@
+"""The cluster as one analysis sees it: what was read, what could not be, and the joins between objects.
+
+Analyzers ask the view and nothing else. It answers from memory; each index is built once, when first asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal, TypeVar, cast
+
+from msgspec import Struct
+
+from k8sgpt_magic.cluster import selectors
+from k8sgpt_magic.cluster.decode import Undecodable
+from k8sgpt_magic.cluster.resources import (
+    EndpointSlice,
+    Event,
+    LabelSelector,
+    ObjectRef,
+    Pod,
+    ReplicaSet,
+    Resource,
+)
+
+R = TypeVar("R", bound=Resource)
+
+ReadStatus = Literal["read", "forbidden", "absent", "failed", "partial"]
+
+
+class ReadResult(Struct, kw_only=True):
+    """How the reading of one kind went, in one namespace or ("") in all of them.
+
+    ``status``: ``read`` (all of it), ``forbidden`` (403), ``absent`` (the API is not served), ``failed`` (why:
+    ``reason``), ``partial`` (some pages came before it failed). ``seconds`` is wall time, ``bytes`` what the
+    server sent after decompression.
+    """
+
+    kind: str
+    namespace: str = ""
+    status: ReadStatus = "read"
+    reason: str = ""
+    objects: int = 0
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    from_cache: bool = False
+
+
+class ClusterView:
+    """What the analyzers of one run see.
+
+    ``objects`` maps a kind to what was read of it; ``reads`` says how each reading went. ``namespaces`` limits
+    ``all`` (empty: no limit) while lookups see everything read. ``selected`` holds the objects that the user's
+    label selector picked, or None where none was given. ``now`` is the time to judge ages by: for a snapshot,
+    when it was taken. ``custom`` holds objects of other kinds as plain dicts, by ``group/version/Kind``.
+    """
+
+    def __init__(
+        self,
+        objects: Mapping[str, Sequence[Resource]],
+        reads: Sequence[ReadResult] = (),
+        *,
+        undecodable: Sequence[Undecodable] = (),
+        namespaces: Collection[str] = (),
+        selected: Collection[ObjectRef] | None = None,
+        now: datetime | None = None,
+        context: str = "",
+        custom: Mapping[str, Sequence[dict[str, Any]]] | None = None,
+    ) -> None:
+        self._objects = objects
+        self.reads = tuple(reads) or tuple(
+            ReadResult(kind=kind, objects=len(found)) for kind, found in objects.items()
+        )
+        self.undecodable = tuple(undecodable)
+        self.namespaces = frozenset(namespaces)
+        self.selected = None if selected is None else frozenset(selected)
+        self.now = now or datetime.now(UTC)
+        self.context = context
+        self.custom = custom or {}
+
+    # --- objects -----------------------------------------------------------------------------------------
+
+    def all(self, kind: type[R]) -> Iterable[R]:
+        """The objects of a kind that the user asked about: those of the chosen namespaces."""
+        found = self._of(kind)
+        if self.namespaces and kind.namespaced:
+            return [each for each in found if each.metadata.namespace in self.namespaces]
+        return found
+
+    def get(self, kind: type[R], namespace: str, name: str) -> R | None:
+        """An object by name, or None: absent, or not read. Ask ``missing`` which of the two."""
+        return cast("R | None", self._by_ref.get(ObjectRef(kind.kind, namespace, name)))
+
+    def find(self, ref: ObjectRef) -> Resource | None:
+        return self._by_ref.get(ref)
+
+    def missing(self, kind: type[Resource], namespace: str, name: str) -> bool:
+        """Whether an object certainly does not exist: its kind was read there in full, and it is not in it."""
+        ref = ObjectRef(kind.kind, namespace, name)
+        return self.readable(kind, namespace) and ref not in self._by_ref and ref not in self._undecodable_refs
+
+    def readable(self, kind: type[Resource], namespace: str = "") -> bool:
+        """Whether a kind was read in full: in that namespace or, where none is named, in all of them."""
+        scopes = self._scopes_read.get(kind.kind, set())
+        return "" in scopes or (bool(namespace) and namespace in scopes)
+
+    def selects(self, ref: ObjectRef) -> bool:
+        """Whether a finding on this object is among those the user asked for."""
+        if self.namespaces and ref.namespace and ref.namespace not in self.namespaces:
+            return False
+        return self.selected is None or ref in self.selected
+
+    def __len__(self) -> int:
+        return sum(len(found) for found in self._objects.values())
+
+    # --- time --------------------------------------------------------------------------------------------
+
+    def age(self, since: datetime | None) -> timedelta:
+        """How long ago; a time that is not known is zero long ago, so that grace periods favour silence."""
+        return self.now - since if since else timedelta(0)
+
+    def older_than(self, since: datetime | None, seconds: float) -> bool:
+        return self.age(since).total_seconds() > seconds
+
+    # --- joins -------------------------------------------------------------------------------------------
+
+    def events(self, on: Resource | ObjectRef, *reasons: str, type: str = "Warning") -> list[Event]:
+        """Events about an object, newest first: of a type ("" for any) and of the named reasons, if any.
+
+        An event about an earlier object of the same name (another uid) is not about this one.
+        """
+        ref = on if isinstance(on, ObjectRef) else on.ref
+        uid = "" if isinstance(on, ObjectRef) else on.uid
+        return [
+            event
+            for event in self._events.get(ref, ())
+            if (not type or event.type == type)
+            and (not reasons or event.reason in reasons)
+            and _same_object(event, uid)
+        ]
+
+    def owned_by(self, owner: Resource, kind: type[R]) -> list[R]:
+        """The objects of a kind whose controlling owner this is."""
+        by_owner = self._owned.get(kind.kind)
+        if by_owner is None:
+            by_owner = self._owned[kind.kind] = _index_owned(self._of(kind))
+        owned = by_owner.get((owner.kind, owner.namespace, owner.name), ())
+        # What an earlier owner of the same name left behind belongs to nobody here.
+        return [cast("R", each) for uid, each in owned if not uid or not owner.uid or uid == owner.uid]
+
+    def pods_of(self, owner: Resource) -> list[Pod]:
+        """The pods of a workload, directly or through its ReplicaSets."""
+        pods = list(self.owned_by(owner, Pod))
+        if owner.kind == "Deployment":
+            for replica_set in self.owned_by(owner, ReplicaSet):
+                pods += self.owned_by(replica_set, Pod)
+        return pods
+
+    def pods_matching(self, namespace: str, selector: LabelSelector | Mapping[str, str]) -> list[Pod]:
+        """The pods of a namespace that a selector picks; an empty selector picks all of them."""
+        if not isinstance(selector, LabelSelector):
+            selector = LabelSelector(match_labels=dict(selector))
+        labels, requirements = selector.match_labels, selectors.from_spec(selector)
+        if not requirements:
+            return self._pods_by_namespace.get(namespace, [])
+        if labels:
+            # The rarest of the labels leaves the fewest pods to test.
+            candidates = min((self._pods_by_label.get((namespace, *item), []) for item in labels.items()), key=len)
+        else:
+            candidates = self._pods_by_namespace.get(namespace, [])
+        return [pod for pod in candidates if selectors.matches(requirements, pod.metadata.labels)]
+
+    def endpoint_slices(self, namespace: str, service: str) -> list[EndpointSlice]:
+        return self._endpoint_slices.get((namespace, service), [])
+
+    def topmost_owner(self, of: Resource) -> str:
+        """``Kind/name`` of the topmost owner ("" without one), followed as far as the owners were read.
+
+        An owner of a kind that was not read ends the walk under its own name.
+        """
+        current: Resource | None = of
+        topmost = ""
+        seen = {of.ref}
+        while current is not None and current.metadata.owner_references:
+            owners = current.metadata.owner_references
+            owner = next((each for each in owners if each.controller), owners[0])
+            topmost = f"{owner.kind}/{owner.name}"
+            ref = ObjectRef(owner.kind, current.namespace, owner.name)
+            if ref not in self._by_ref:
+                ref = ObjectRef(owner.kind, "", owner.name)
+            if ref in seen:
+                break
+            seen.add(ref)
+            current = self._by_ref.get(ref)
+        return topmost
+
+    @cached_property
+    def references(self) -> dict[ObjectRef, list[Reference]]:
+        """Who refers to each ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount: pods, by what field."""
+        found: defaultdict[ObjectRef, list[Reference]] = defaultdict(list)
+        for pod in self._of(Pod):
+            for target, reference in pod_references(pod):
+                found[target].append(reference)
+        return dict(found)
+
+    # --- indexes -----------------------------------------------------------------------------------------
+
+    def _of(self, kind: type[R]) -> Sequence[R]:
+        return cast("Sequence[R]", self._objects.get(kind.kind, ()))
+
+    @cached_property
+    def _by_ref(self) -> dict[ObjectRef, Resource]:
+        return {each.ref: each for found in self._objects.values() for each in found if each.kind != "Event"}
+
+    @cached_property
+    def _undecodable_refs(self) -> frozenset[ObjectRef]:
+        return frozenset(damaged.ref for damaged in self.undecodable)
+
+    @cached_property
+    def _scopes_read(self) -> dict[str, set[str]]:
+        scopes: defaultdict[str, set[str]] = defaultdict(set)
+        for read in self.reads:
+            if read.status == "read":
+                scopes[read.kind].add(read.namespace)
+        return scopes
+
+    @cached_property
+    def _events(self) -> dict[ObjectRef, list[Event]]:
+        found: defaultdict[ObjectRef, list[Event]] = defaultdict(list)
+        for event in self._of(Event):
+            about = event.involved_object
+            found[ObjectRef(about.kind, about.namespace, about.name)].append(event)
+        beginning = datetime.min.replace(tzinfo=UTC)
+        for events in found.values():
+            if len(events) > 1:
+                events.sort(key=lambda event: event.last_seen or beginning, reverse=True)
+        return found
+
+    @cached_property
+    def _owned(self) -> dict[str, _ByOwner]:
+        return {}
+
+    @cached_property
+    def _pods_by_namespace(self) -> dict[str, list[Pod]]:
+        found: defaultdict[str, list[Pod]] = defaultdict(list)
+        for pod in self._of(Pod):
+            found[pod.namespace].append(pod)
+        return found
+
+    @cached_property
+    def _pods_by_label(self) -> dict[tuple[str, str, str], list[Pod]]:
+        found: defaultdict[tuple[str, str, str], list[Pod]] = defaultdict(list)
+        for pod in self._of(Pod):
+            namespace = pod.namespace
+            for key, value in pod.metadata.labels.items():
+                found[namespace, key, value].append(pod)
+        return found
+
+    @cached_property
+    def _endpoint_slices(self) -> dict[tuple[str, str], list[EndpointSlice]]:
+        found: defaultdict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
+        for each in self._of(EndpointSlice):
+            found[each.namespace, each.metadata.labels.get("kubernetes.io/service-name", "")].append(each)
+        return found
+
+
+class Reference(Struct, frozen=True, gc=False):
+    """One use of an object by a pod. ``keys`` are the keys that must be in it; ``optional`` as in the spec."""
+
+    pod: Pod
+    path: str
+    keys: tuple[str, ...] = ()
+    optional: bool = False
+
+
+def pod_references(pod: Pod) -> Iterable[tuple[ObjectRef, Reference]]:
+    """Every ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount that a pod's spec names.
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
+    """
+    spec, namespace = pod.spec, pod.namespace
+    for volume in spec.volumes:
+        path = f"spec.volumes[{volume.name}]"
+        if (config := volume.config_map) and config.name:
+            keys = tuple(item.key for item in config.items)
+            yield ObjectRef("ConfigMap", namespace, config.name), Reference(pod, path, keys, config.optional)
+        if (secret := volume.secret) and secret.secret_name:
+            keys = tuple(item.key for item in secret.items)
+            yield (
+                ObjectRef("Secret", namespace, secret.secret_name),
+                Reference(pod, path, keys, secret.optional),
+            )
+        if volume.projected:
+            for source in volume.projected.sources:
+                for kind, projected in (("ConfigMap", source.config_map), ("Secret", source.secret)):
+                    if projected and projected.name:
+                        keys = tuple(item.key for item in projected.items)
+                        reference = Reference(pod, path, keys, projected.optional)
+                        yield ObjectRef(kind, namespace, projected.name), reference
+        if (claim := volume.persistent_volume_claim) and claim.claim_name:
+            yield ObjectRef("PersistentVolumeClaim", namespace, claim.claim_name), Reference(pod, path)
+        if volume.ephemeral:
+            name = f"{pod.name}-{volume.name}"
+            yield ObjectRef("PersistentVolumeClaim", namespace, name), Reference(pod, path)
+    for list_name, containers in (
+        ("containers", spec.containers),
+        ("initContainers", spec.init_containers),
+        ("ephemeralContainers", spec.ephemeral_containers),
+    ):
+        for container in containers:
+            if not container.env and not container.env_from:
+                continue
+            path = f"spec.{list_name}[{container.name}]"
+            for variable in container.env:
+                if variable.value_from is None:
+                    continue
+                for kind, key_ref in (
+                    ("ConfigMap", variable.value_from.config_map_key_ref),
+                    ("Secret", variable.value_from.secret_key_ref),
+                ):
+                    if key_ref and key_ref.name:
+                        reference = Reference(pod, f"{path}.env[{variable.name}]", (key_ref.key,), key_ref.optional)
+                        yield ObjectRef(kind, namespace, key_ref.name), reference
+            for env_from in container.env_from:
+                for kind, ref in (("ConfigMap", env_from.config_map_ref), ("Secret", env_from.secret_ref)):
+                    if ref and ref.name:
+                        reference = Reference(pod, f"{path}.envFrom", (), ref.optional)
+                        yield ObjectRef(kind, namespace, ref.name), reference
+    for pull_secret in spec.image_pull_secrets:
+        if pull_secret.name:
+            # A missing pull secret does not stop a pod: the kubelet tries without it.
+            reference = Reference(pod, "spec.imagePullSecrets", (), optional=True)
+            yield ObjectRef("Secret", namespace, pull_secret.name), reference
+    if spec.service_account_name:
+        yield (
+            ObjectRef("ServiceAccount", namespace, spec.service_account_name),
+            Reference(pod, "spec.serviceAccountName"),
+        )
+
+
+def condition(conditions: Iterable[Any], type: str) -> Any:
+    """The condition of a type, or None. Conditions are a map by type; their order means nothing."""
+    return next((each for each in conditions if each.type == type), None)
+
+
+def _same_object(event: Event, uid: str) -> bool:
+    about = event.involved_object
+    # The kubelet puts a node's name where its uid belongs.
+    return not uid or not about.uid or about.uid == uid or about.kind == "Node"
+
+
+_ByOwner = dict[tuple[str, str, str], list[tuple[str, Resource]]]
+
+
+def _index_owned(found: Iterable[Resource]) -> _ByOwner:
+    by_owner: defaultdict[tuple[str, str, str], list[tuple[str, Resource]]] = defaultdict(list)
+    for each in found:
+        for owner in each.metadata.owner_references:
+            if owner.controller:
+                # A cluster-scoped owner (a Node's static pods) has no namespace.
+                namespace = "" if owner.kind == "Node" else each.namespace
+                by_owner[owner.kind, namespace, owner.name].append((owner.uid, each))
+    return by_owner

@@ -1,0 +1,86 @@
+"""Run analyzers over a cluster view and put their findings together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from k8sgpt_magic.analyzers import Analyzer
+from k8sgpt_magic.cluster.resources import ObjectRef
+from k8sgpt_magic.cluster.view import ClusterView
+from k8sgpt_magic.diagnosis.correlate import correlate
+from k8sgpt_magic.findings import Finding
+
+
+class AnalysisError(Struct, frozen=True):
+    """Something that could not be judged: an object that does not decode, or an analyzer that failed."""
+
+    analyzer: str
+    namespace: str
+    name: str
+    error: str
+
+
+class Diagnosis(Struct):
+    """Findings, worst first; what could not be judged; and the seconds that each analyzer took."""
+
+    findings: list[Finding]
+    errors: list[AnalysisError]
+    seconds: dict[str, float]
+
+
+def diagnose(
+    view: ClusterView,
+    analyzers: Sequence[Analyzer],
+    *,
+    show: Iterable[str] | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> Diagnosis:
+    """Judge a view. ``show`` names the analyzers (by kind) whose findings are wanted; others only explain.
+
+    An analyzer that raises keeps what it had found and becomes one error; the others do not notice.
+    """
+    wanted = None if show is None else frozenset(show)
+    findings: list[Finding] = []
+    shown: set[str] = set()
+    seconds: dict[str, float] = {}
+    errors = [
+        AnalysisError(damaged.ref.kind, damaged.ref.namespace, damaged.ref.name, damaged.reason)
+        for damaged in view.undecodable
+        if wanted is None or damaged.ref.kind in wanted
+    ]
+    for analyzer in analyzers:
+        began = time.perf_counter()
+        is_shown = wanted is None or analyzer.kind in wanted
+        try:
+            for finding in analyzer.analyze(view):
+                finding = _completed(finding, view)
+                findings.append(finding)
+                if is_shown and view.selects(finding.ref):
+                    shown.add(finding.id)
+        except Exception as error:  # noqa: BLE001 - whatever an analyzer does, it must cost itself only
+            errors.append(AnalysisError(analyzer.kind, "", "", f"{type(error).__name__}: {error}"))
+        seconds[analyzer.kind] = time.perf_counter() - began
+        if on_progress:
+            on_progress(analyzer.kind)
+    correlated = [finding for finding in correlate(findings) if finding.id in shown]
+    return Diagnosis(correlated, errors, seconds)
+
+
+def _completed(finding: Finding, view: ClusterView) -> Finding:
+    """Add what follows from the object alone, so that no analyzer has to think of it."""
+    found = view.find(finding.ref)
+    parent = finding.parent or (view.topmost_owner(found) if found else "")
+    names = dict.fromkeys(
+        (*finding.masked, finding.name, finding.namespace, finding.container, *_names(finding.because))
+    )
+    names.update(dict.fromkeys([parent.partition("/")[2]]))
+    names.pop("", None)
+    return msgspec.structs.replace(finding, parent=parent, masked=tuple(names), context=view.context)
+
+
+def _names(refs: Iterable[ObjectRef]) -> Iterable[str]:
+    return (ref.name for ref in refs)

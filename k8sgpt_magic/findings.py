@@ -1,0 +1,121 @@
+"""A finding is one problem of one object. Codes say which problem; findings say where, since when and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from k8sgpt_magic.cluster.resources import Event, ObjectRef, Resource
+
+Severity = Literal["critical", "warning", "info"]
+
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
+"""Worst first: critical, something is down or losing data; warning, degraded or about to be; info, worth knowing."""
+
+
+class Evidence(Struct, frozen=True, gc=False):
+    """One fact that a finding rests on: the field path or event it comes from, and what it says."""
+
+    source: str
+    value: str
+
+    @classmethod
+    def of(cls, event: Event) -> Evidence:
+        times = f" x{event.occurrences}" if event.occurrences > 1 else ""
+        return cls(f"event {event.reason}{times}", event.message)
+
+
+class Finding(Struct, frozen=True, gc=False, kw_only=True):
+    """One problem, found by one rule on one object (or on one container of it).
+
+    ``id`` is ``kind/namespace/name/code/container`` and the same in every run; ``key`` tells apart two findings
+    of one code on one object (which backend, which condition) and ends the id instead. ``because`` names objects,
+    most telling first, whose own findings would explain this one; ``cause`` is the id of the finding at the
+    root of that chain, set after all analyzers ran, or "". ``masked`` lists the texts in ``message`` and
+    ``evidence`` that name things of the user's.
+    """
+
+    code: str
+    severity: Severity
+    kind: str
+    namespace: str
+    name: str
+    message: str
+    container: str = ""
+    key: str = ""
+    since: datetime | None = None
+    parent: str = ""
+    cause: str = ""
+    consequences: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    because: tuple[ObjectRef, ...] = ()
+    masked: tuple[str, ...] = ()
+    context: str = ""
+
+    @property
+    def id(self) -> str:
+        parts = (self.kind, self.namespace, self.name, self.code, self.container, self.key)
+        return "/".join(part for part in parts if part)
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+
+class Code(Struct, frozen=True):
+    """What a rule reports: a stable name, how bad it is, what it means and where Kubernetes documents it.
+
+    ``name`` starts with the kind (``PodCrashLoopBackOff``). ``meaning`` is one sentence for someone who has
+    never seen the code; ``docs`` the page of the Kubernetes documentation that the rule rests on.
+    """
+
+    name: str
+    severity: Severity
+    meaning: str
+    docs: str
+
+    def finding(
+        self,
+        on: Resource | ObjectRef,
+        message: str,
+        *,
+        container: str = "",
+        key: str = "",
+        since: datetime | None = None,
+        evidence: Iterable[Evidence | Event | tuple[str, object]] = (),
+        because: Iterable[ObjectRef | Resource] = (),
+        masked: Iterable[str] = (),
+        severity: Severity | None = None,
+    ) -> Finding:
+        """A finding of this code on an object, or on one that does not exist but is named by others.
+
+        ``evidence`` takes pairs of field path and value, and events as they are. ``severity`` is given where
+        the facts make a problem better or worse than the code usually is.
+        """
+        ref = on if isinstance(on, ObjectRef) else on.ref
+        return Finding(
+            code=self.name,
+            severity=severity or self.severity,
+            kind=ref.kind,
+            namespace=ref.namespace,
+            name=ref.name,
+            message=message,
+            container=container,
+            key=key,
+            since=since,
+            evidence=tuple(_evidence(fact) for fact in evidence),
+            because=tuple(other if isinstance(other, ObjectRef) else other.ref for other in because),
+            masked=tuple(text for text in masked if text),
+        )
+
+
+def _evidence(fact: Evidence | Event | tuple[str, object]) -> Evidence:
+    if isinstance(fact, Evidence):
+        return fact
+    if isinstance(fact, Event):
+        return Evidence.of(fact)
+    source, value = fact
+    return Evidence(source, str(value))
