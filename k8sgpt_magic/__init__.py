@@ -1,0 +1,77 @@
+"""Kubernetes diagnosis in a notebook.
+
+``%load_ext k8sgpt_magic`` gives ``%k8sgpt``; ``k8sgpt_magic.analyze()`` does the same from plain Python.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from k8sgpt_magic.analyzers import analyzer
+    from k8sgpt_magic.errors import K8sGPTError
+    from k8sgpt_magic.findings import Code, Evidence, Finding
+    from k8sgpt_magic.frame import Findings
+    from k8sgpt_magic.session import Session
+
+__version__ = "0.1.0"
+
+__all__ = ["Code", "Evidence", "Finding", "Findings", "K8sGPTError", "Session", "analyze", "analyzer", "shared_session"]
+
+_LAZY = {
+    "Code": "findings",
+    "Evidence": "findings",
+    "Finding": "findings",
+    "Findings": "frame",
+    "K8sGPTError": "errors",
+    "Session": "session",
+    "analyzer": "analyzers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loading the extension must not pay for what the first analysis needs.
+    if module := _LAZY.get(name):
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def shared_session() -> Session:
+    """The session that all cells of this kernel, and all plain calls in this process, share."""
+    from k8sgpt_magic.session import Session
+
+    return Session()
+
+
+def analyze(*args: Any, **options: Any) -> Findings:
+    """Read a cluster and judge it, in the shared session; the options are those of ``Session.analyze``."""
+    return shared_session().analyze(*args, **options)
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """``%load_ext k8sgpt_magic``: register the magics."""
+    from k8sgpt_magic.magics import K8sGPTMagics
+
+    magics = K8sGPTMagics(shell, shared_session())
+    shell.register_magics(magics)
+    # %config lists what is among the shell's configurables.
+    shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, K8sGPTMagics)]
+    shell.configurables.append(magics)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """``%unload_ext k8sgpt_magic``: take the magics away, close connections, end the thread."""
+    from k8sgpt_magic.magics import K8sGPTMagics
+
+    for kind in K8sGPTMagics.magics.values():
+        for name in kind:
+            shell.magics_manager.magics["line"].pop(name, None)
+            shell.magics_manager.magics["cell"].pop(name, None)
+    shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, K8sGPTMagics)]
+    shared_session().close()

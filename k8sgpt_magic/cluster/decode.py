@@ -76,9 +76,14 @@ def decode_object(resource: type[R], body: bytes | Raw) -> R | Undecodable:
     try:
         return _decoder(resource).decode(body)  # type: ignore[no-any-return]
     except msgspec.ValidationError:
-        return convert_object(resource, _decoder(Any).decode(body))
+        pass
     except (msgspec.DecodeError, RecursionError) as error:
         return Undecodable(ObjectRef(resource.kind, "", ""), str(error))
+    try:
+        fields = _decoder(Any).decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Undecodable(ObjectRef(resource.kind, "", ""), str(error))
+    return convert_object(resource, fields)
 
 
 def convert_object(resource: type[R], fields: Any) -> R | Undecodable:

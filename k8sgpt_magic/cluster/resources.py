@@ -498,12 +498,17 @@ class Job(Resource, frozen=True):
     status: JobStatus = JobStatus()
 
 
+class JobTemplateSpec(Fields, frozen=True):
+    spec: JobSpec = JobSpec()
+
+
 class CronJobSpec(Fields, frozen=True):
     schedule: str = ""
     time_zone: str | None = None
     suspend: bool = False
     concurrency_policy: str = "Allow"
     starting_deadline_seconds: int | None = None
+    job_template: JobTemplateSpec = JobTemplateSpec()
 
 
 class EventObject(Fields, frozen=True):
@@ -1012,6 +1017,12 @@ class RuleWithOperations(Fields, frozen=True):
     scope: str = "*"
 
 
+class MatchCondition(Fields, frozen=True):
+    """A CEL expression that narrows what a webhook is called for. Nothing here evaluates it."""
+
+    name: str = ""
+
+
 class Webhook(Fields, frozen=True):
     name: str = ""
     client_config: WebhookClientConfig = WebhookClientConfig()
@@ -1020,6 +1031,7 @@ class Webhook(Fields, frozen=True):
     rules: tuple[RuleWithOperations, ...] = ()
     namespace_selector: LabelSelector | None = None
     object_selector: LabelSelector | None = None
+    match_conditions: tuple[MatchCondition, ...] = ()
 
 
 class MutatingWebhookConfiguration(Resource, frozen=True):
@@ -1027,6 +1039,7 @@ class MutatingWebhookConfiguration(Resource, frozen=True):
     group = "admissionregistration.k8s.io"
     plural = "mutatingwebhookconfigurations"
     namespaced = False
+    metadata: AnnotatedMeta = AnnotatedMeta()
     webhooks: tuple[Webhook, ...] = ()
 
 
@@ -1035,6 +1048,7 @@ class ValidatingWebhookConfiguration(Resource, frozen=True):
     group = "admissionregistration.k8s.io"
     plural = "validatingwebhookconfigurations"
     namespaced = False
+    metadata: AnnotatedMeta = AnnotatedMeta()
     webhooks: tuple[Webhook, ...] = ()
 
 

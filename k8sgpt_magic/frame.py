@@ -1,0 +1,108 @@
+"""Findings as a pandas DataFrame that knows how to show itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from k8sgpt_magic.findings import SEVERITIES, Finding
+
+COLUMNS = (
+    "severity",
+    "code",
+    "kind",
+    "namespace",
+    "name",
+    "container",
+    "message",
+    "since",
+    "parent",
+    "cause",
+    "consequences",
+    "evidence",
+    "context",
+    "id",
+)
+
+_SEVERITY = pd.CategoricalDtype(list(reversed(SEVERITIES)), ordered=True)
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What an analysis was of and how it went; ``Findings.attrs`` holds the same as plain values.
+
+    ``seconds`` is the wall time of the whole, ``age`` the seconds since the oldest list in it was read.
+    ``unreadable`` and ``errors`` are lines for people, ``reads`` and ``analyzer_seconds`` the figures of ``--stats``.
+    """
+
+    context: str = ""
+    source: str = ""
+    is_demo: bool = False
+    taken_at: str = ""
+    namespaces: list[str] = []
+    seconds: float = 0.0
+    age: float = 0.0
+    objects: int = 0
+    kinds: int = 0
+    analyzers: list[str] = []
+    unreadable: list[str] = []
+    errors: list[dict[str, str]] = []
+    notes: list[str] = []
+    reads: list[dict[str, Any]] = []
+    analyzer_seconds: dict[str, float] = {}
+
+
+class Findings(pd.DataFrame):
+    """The findings of one analysis, a row each, worst first and root causes before what follows from them.
+
+    Columns (all text unless said): ``severity`` (ordered categorical: info < warning < critical), ``code``,
+    ``kind``, ``namespace``, ``name``, ``container``, ``message``, ``since`` (UTC timestamp), ``parent`` (topmost
+    owner, ``Kind/name``), ``cause`` (``id`` of the finding at the root of this one), ``consequences`` (how many
+    findings point here), ``evidence`` (list of dicts with ``source`` and ``value``), ``context`` and ``id``.
+
+    ``.attrs`` tells where the findings come from and what could not be read. Slices are ordinary DataFrames.
+    """
+
+    _metadata = ["_summary"]  # noqa: RUF012 - pandas' own protocol for attributes of a subclass
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        return pd.DataFrame
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding], summary: Summary) -> Findings:
+        """Build the frame. The same findings give the same frame."""
+        columns: dict[str, Any] = {
+            name: [getattr(finding, name) for finding in findings]
+            for name in COLUMNS
+            if name not in ("severity", "since", "evidence")
+        }
+        columns["severity"] = pd.Categorical([finding.severity for finding in findings], dtype=_SEVERITY)
+        columns["since"] = pd.to_datetime(pd.Series([finding.since for finding in findings], dtype=object), utc=True)
+        columns["evidence"] = pd.Series(
+            [[{"source": fact.source, "value": fact.value} for fact in finding.evidence] for finding in findings],
+            dtype=object,
+        )
+        frame = cls(columns, columns=list(COLUMNS))
+        frame.attrs = msgspec.to_builtins(summary)
+        return frame
+
+    @property
+    def summary(self) -> Summary:
+        """What the analysis was of and how it went."""
+        return msgspec.convert(self.attrs, Summary)
+
+    def __repr__(self) -> str:
+        from k8sgpt_magic.views.text import render
+
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        from k8sgpt_magic.views.html import render
+
+        return render(self)
+
+    def _repr_markdown_(self) -> None:
+        """Nothing: front ends that find Markdown would prefer it to the HTML."""

@@ -1,0 +1,232 @@
+"""The subcommands of ``%k8sgpt`` and their options: one table for the parser, the help and TAB completion."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from string import Formatter
+from typing import Any, NoReturn
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import MagicArgumentParser
+from msgspec import Struct
+
+from k8sgpt_magic.cluster.names import nearest
+from k8sgpt_magic.findings import SEVERITIES
+from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT
+
+OUTPUTS = ("frame", "json", "yaml", "markdown", "text")
+
+
+class Option(Struct, frozen=True):
+    """One option or positional argument, as ``argparse`` takes it. ``completes`` names what TAB offers."""
+
+    flags: tuple[str, ...]
+    help: str
+    settings: dict[str, Any] = {}
+    completes: str = ""
+
+
+class Subcommand(Struct, frozen=True):
+    name: str
+    help: str
+    options: tuple[Option, ...] = ()
+    aliases: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+
+def _flag(*flags: str, help: str) -> Option:
+    return Option(flags, help, {"action": "store_true"})
+
+
+def _value(*flags: str, help: str, metavar: str, completes: str = "", **settings: Any) -> Option:
+    return Option(flags, help, {"metavar": metavar, **settings}, completes)
+
+
+_CLUSTER = (
+    _value("--context", help="context of the kubeconfig; default: its current context", metavar="NAME",
+           default="", completes="context"),
+    _value("--kubeconfig", help="path of a kubeconfig; default: as kubectl finds it", metavar="FILE", default="",
+           completes="path"),
+    _value("--source", help="where to read: live (the cluster), demo, or a path or URL of a snapshot, of kubectl "
+           "get -o json|yaml output, of a cluster-info dump or of manifests. Default: live where there is a "
+           "kubeconfig or a cluster around, otherwise demo", metavar="SOURCE", default="", completes="source"),
+    _value("--max-concurrency", help=f"requests under way at once; default: {MAX_CONCURRENCY}", metavar="N",
+           type=int, default=None),
+    _value("--timeout", help=f"seconds that reading may take; default: {TIMEOUT:g}", metavar="SECONDS", type=float,
+           default=None),
+)  # fmt: skip
+
+_NAMESPACES = (
+    _value("-n", "--namespace", help="namespace to analyze; may be repeated, a comma list or a glob (team-*). "
+           "Kinds without a namespace, such as Node, are always analyzed. Default: all namespaces", metavar="NAME",
+           action="append", default=[], completes="namespace"),
+    _flag("-A", "--all-namespaces", help="all namespaces, whatever -n says"),
+)  # fmt: skip
+
+SUBCOMMANDS = (
+    Subcommand(
+        "analyze",
+        "Find what is wrong in a cluster, worst first, root causes before what follows from them.",
+        (
+            *_NAMESPACES,
+            _value("-f", "--filter", help="kinds to report on, by name, plural or short name (po, deploy, pvc); may be "
+                   "repeated or a comma list. Default: see %%k8sgpt analyzers", metavar="KIND", action="append",
+                   default=[], completes="kind"),
+            _value("-l", "--selector", help="report only on objects with these labels, in kubectl's grammar: "
+                   "'app=web,tier in (a,b),!canary'", metavar="SELECTOR", default=""),
+            _value("--severity", help=f"the least severity to report: {', '.join(SEVERITIES)}", metavar="SEVERITY",
+                   default="", completes="severity"),
+            *_CLUSTER,
+            _value("--max-age", help="lists read at most this many seconds ago serve again; default: "
+                   f"{MAX_AGE:g}", metavar="SECONDS", type=float, default=None),
+            _flag("--refresh", help="read everything anew"),
+            _value("-o", "--output", help=f"{', '.join(OUTPUTS)}; default: frame, a pandas DataFrame",
+                   metavar="FORMAT", default="frame", completes="output"),
+            _flag("--stats", help="print time, requests and bytes for each kind"),
+            _flag("-q", "--quiet", help="no progress bar and no notes"),
+        ),
+        aliases=("analyse",),
+        examples=(
+            "%k8sgpt analyze --namespace kube-system",
+            "df = %k8sgpt analyze -n {ns} --filter po,deploy --severity warning",
+            "%k8sgpt analyze --source dump.tar.gz -o markdown",
+        ),
+    ),
+    Subcommand(
+        "analyzers",
+        "List the analyzers: kinds, codes, and what each code means.",
+        (_value("-f", "--filter", help="only these kinds", metavar="KIND", action="append", default=[],
+                completes="kind"),),
+        examples=("%k8sgpt analyzers", "%k8sgpt analyzers --filter po"),
+    ),
+    Subcommand(
+        "snapshot",
+        "Save what an analysis reads to a file, to analyze later or elsewhere. Secrets are saved without values.",
+        (
+            Option(("action",), "save", {"metavar": "save"}, "snapshot-action"),
+            Option(("file",), "the file to write, for example incident.tar.gz", {"metavar": "FILE"}, "path"),
+            *_NAMESPACES,
+            *_CLUSTER,
+            _flag("-q", "--quiet", help="no progress bar"),
+        ),
+        examples=("%k8sgpt snapshot save incident.tar.gz", "%k8sgpt analyze --source incident.tar.gz"),
+    ),
+)  # fmt: skip
+
+_BY_NAME = {name: each for each in SUBCOMMANDS for name in (each.name, *each.aliases)}
+
+
+class HelpShown(Exception):  # noqa: N818 - not an error: the user asked for help and got it
+    """Help was asked for; ``str()`` is its text."""
+
+
+class _Help(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        raise HelpShown(parser.format_help())
+
+
+class _Parser(MagicArgumentParser):
+    """A parser that answers in one line: what is wrong, and what would have been right."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message} (see {self.prog} --help)")
+
+
+def parser(subcommand: Subcommand) -> _Parser:
+    examples = "".join(f"\n  {example}" for example in subcommand.examples)
+    made = _Parser(
+        prog=f"%k8sgpt {subcommand.name}",
+        description=subcommand.help,
+        epilog=f"examples:{examples}" if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    for option in subcommand.options:
+        made.add_argument(*option.flags, help=option.help, **option.settings)
+    made.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help")
+    return made
+
+
+def parse(words: Sequence[str]) -> tuple[Subcommand, argparse.Namespace]:
+    """The subcommand and options of a line of words.
+
+    Raises ``UsageError`` in one line for what it does not know, and ``HelpShown`` where help is asked for.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        named = _BY_NAME.get(words[1]) if len(words) > 1 else None
+        raise HelpShown(parser(named).format_help() if named else overview())
+    name, *rest = words
+    subcommand = _BY_NAME.get(name)
+    if subcommand is None:
+        raise UsageError(f"%k8sgpt: unknown subcommand {name!r}{nearest(name, _BY_NAME)} (see %k8sgpt --help)")
+    made = parser(subcommand)
+    options, unknown = made.parse_known_args(rest)
+    if unknown:
+        flags = [flag for option in subcommand.options for flag in option.flags]
+        what = unknown[0].partition("=")[0]
+        made.error(f"unknown {'option' if what.startswith('-') else 'argument'} {what!r}{nearest(what, flags)}")
+    _check_choices(made, options)
+    return subcommand, options
+
+
+def _check_choices(made: _Parser, options: argparse.Namespace) -> None:
+    for name, choices in (("output", OUTPUTS), ("severity", SEVERITIES)):
+        value = getattr(options, name, "")
+        if value and value not in choices:
+            made.error(f"--{name} {value!r} is none of {', '.join(choices)}{nearest(value, choices)}")
+    if getattr(options, "action", "save") != "save":
+        made.error(f"unknown action {options.action!r}; did you mean 'save'?")
+
+
+def overview() -> str:
+    """The help of ``%k8sgpt`` itself."""
+    width = max(len(each.name) for each in SUBCOMMANDS) + 2
+    lines = [f"  {each.name:<{width}}{each.help}" for each in SUBCOMMANDS]
+    examples = [f"  {each.examples[0]}" for each in SUBCOMMANDS if each.examples]
+    return "\n".join(
+        [
+            "usage: %k8sgpt SUBCOMMAND [options]",
+            "",
+            "Kubernetes diagnosis in a notebook.",
+            "",
+            "subcommands:",
+            *lines,
+            "",
+            "%k8sgpt SUBCOMMAND --help shows the options of one. Variables expand in options: {name} and $name.",
+            "",
+            "examples:",
+            *examples,
+            "",
+        ]
+    )
+
+
+_PLACEHOLDER = re.compile(r"\{(?P<braced>[A-Za-z_][\w.]*(?:\[[^\]{}]*\])*)\}|\$(?P<bare>[A-Za-z_]\w*)")
+
+
+def expand(word: str, variables: dict[str, Any]) -> str:
+    """A word with ``{name}`` (also ``{name.attribute}`` and ``{name[key]}``) and ``$name`` replaced.
+
+    Sequences become comma lists. Nothing else in the word has a meaning, so selectors pass through as they are.
+    Raises ``UsageError`` for a name that is not defined.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        expression = found["braced"] or found["bare"]
+        try:
+            return _text(Formatter().get_field(expression, (), variables)[0])
+        except (KeyError, AttributeError, IndexError, TypeError, ValueError):
+            raise UsageError(f"%k8sgpt: {found[0]} in {word!r}: {expression!r} is not defined") from None
+
+    return _PLACEHOLDER.sub(value, word)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)

@@ -1,0 +1,429 @@
+"""What the cells of one kernel share: sources, the lists read lately, and the analyses made so far."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from k8sgpt_magic.analyzers import Analyzer, registered
+from k8sgpt_magic.cluster import selectors
+from k8sgpt_magic.cluster.cache import ListCache
+from k8sgpt_magic.cluster.names import kind_named, nearest
+from k8sgpt_magic.cluster.resources import KINDS, ObjectRef, Resource
+from k8sgpt_magic.cluster.source import Read, Source
+from k8sgpt_magic.cluster.view import ClusterView, ReadResult
+from k8sgpt_magic.diagnosis.diagnose import Diagnosis, diagnose
+from k8sgpt_magic.engine import Engine, in_thread
+from k8sgpt_magic.errors import InvalidOption
+from k8sgpt_magic.findings import SEVERITIES, Finding
+from k8sgpt_magic.wording import joined
+
+if TYPE_CHECKING:
+    from k8sgpt_magic.frame import Findings, Summary
+
+MAX_AGE = 30.0
+TIMEOUT = 30.0
+MAX_CONCURRENCY = 10
+
+# Past this many namespaces one list of everything is cheaper than a list for each.
+_LISTED_ONE_BY_ONE = 5
+
+
+class Progress(msgspec.Struct):
+    """How far an analysis is. The engine's thread writes it, the waiting thread draws it."""
+
+    kinds: int = 0
+    kinds_read: int = 0
+    objects: int = 0
+    analyzers: int = 0
+    analyzers_done: int = 0
+
+
+class ProgressView(Protocol):
+    def draw(self, progress: Progress) -> None: ...
+    def close(self) -> None: ...
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What to analyze, as the user said it; see ``Session.analyze``."""
+
+    namespaces: tuple[str, ...] = ()
+    all_namespaces: bool = False
+    filters: tuple[str, ...] = ()
+    selector: str = ""
+    severity: str = ""
+    context: str = ""
+    kubeconfig: str = ""
+    source: str = ""
+    max_concurrency: int = MAX_CONCURRENCY
+    max_age: float = MAX_AGE
+    refresh: bool = False
+    timeout: float = TIMEOUT
+
+
+class Session:
+    """Analyses that share their reads. A notebook has one (``k8sgpt_magic.shared_session()``); scripts may make more."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self.history: list[Findings] = []
+        self.lists = ListCache()
+        self._sources: dict[tuple[str, str, str], Source] = {}
+        self._lock = threading.Lock()
+        self._findings: dict[str, Finding] = {}
+
+    @property
+    def last(self) -> Findings | None:
+        """The newest analysis of this session."""
+        return self.history[-1] if self.history else None
+
+    def finding(self, id: str) -> Finding | None:
+        """A finding of the newest analysis, with all it knows, by its id."""
+        return self._findings.get(id)
+
+    def analyze(
+        self,
+        namespace: str | Sequence[str] = (),
+        *,
+        all_namespaces: bool = False,
+        filter: str | Sequence[str] = (),
+        selector: str = "",
+        severity: str = "",
+        context: str = "",
+        kubeconfig: str = "",
+        source: str = "",
+        max_concurrency: int = MAX_CONCURRENCY,
+        max_age: float = MAX_AGE,
+        refresh: bool = False,
+        timeout: float = TIMEOUT,
+        progress: ProgressView | None = None,
+    ) -> Findings:
+        """Read a cluster and judge it.
+
+        ``namespace`` and ``filter`` (kinds) take a name, a comma list or a sequence; namespaces may be globs. No
+        namespace means all of them. ``selector`` is a label selector as ``kubectl -l`` takes it; ``severity`` the
+        least that is shown. ``source`` is ``demo``, ``live``, or a path or URL of a snapshot; without one it is
+        the kubeconfig's current context or the cluster this runs in, and the demo where there is neither.
+        ``max_age`` (seconds) lets lists of an earlier analysis serve again; ``refresh`` reads anew.
+        ``timeout`` (seconds) bounds the reading.
+
+        Returns the findings, worst first. Raises ``K8sGPTError`` where nothing at all could be read and
+        ``InvalidOption`` for an option that makes no sense.
+        """
+        query = Query(
+            namespaces=_listed(namespace),
+            all_namespaces=all_namespaces,
+            filters=_listed(filter),
+            selector=selector,
+            severity=severity,
+            context=context,
+            kubeconfig=kubeconfig,
+            source=source,
+            max_concurrency=max_concurrency,
+            max_age=max_age,
+            refresh=refresh,
+            timeout=timeout,
+        )
+        state = Progress()
+        try:
+            return self.engine.run(
+                self._analyze(query, state), on_wait=(lambda: progress.draw(state)) if progress else None
+            )
+        finally:
+            if progress:
+                progress.close()
+
+    async def analyze_async(self, **options: Any) -> Findings:
+        """``analyze`` for who has a loop of their own: ``await session.analyze_async(namespace="shop")``."""
+        return await in_thread(lambda: self.analyze(**options))
+
+    def close(self) -> None:
+        """Close connections and end the engine's thread. The session may be used again afterwards."""
+        sources, self._sources = list(self._sources.values()), {}
+        if self.engine.is_running:
+            self.engine.run(_close_all(sources))
+        self.engine.stop()
+
+    def source(self, query: Query) -> Source:
+        """The source that a query is about, opened once a session."""
+        from k8sgpt_magic.cluster.open import open_source
+
+        key = (query.source, query.context, query.kubeconfig)
+        with self._lock:
+            if key not in self._sources:
+                self._sources[key] = open_source(*key)
+            return self._sources[key]
+
+    # --- one analysis ------------------------------------------------------------------------------------
+
+    async def _analyze(self, query: Query, progress: Progress) -> Findings:
+        began = time.perf_counter()
+        chosen = _chosen_analyzers(query.filters)
+        _check(query)
+        source = self.source(query)
+        kinds = [KINDS[kind] for kind in dict.fromkeys(kind for each in chosen for kind in each.reads) if kind in KINDS]
+        progress.kinds = len(kinds)
+        namespaces, notes = await self._namespaces(source, query)
+        reads, age = await self._read(source, kinds, namespaces, query, progress)
+        selected = await self._select(source, kinds, namespaces, query) if query.selector else None
+        view = _view(source, reads, namespaces, selected)
+        # Analyzers of the other kinds that were read anyway can tell what caused what.
+        read_kinds = {kind.kind for kind in kinds}
+        analyzers = [each for each in registered().values() if each in chosen or each.kind in read_kinds]
+        progress.analyzers = len(analyzers)
+        diagnosis = await _judge(view, analyzers, [each.kind for each in chosen], progress)
+        diagnosis.findings = _at_least(query.severity, diagnosis.findings)
+        summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
+        summary.seconds = time.perf_counter() - began
+        summary.age = age
+        return self._remember(diagnosis, summary)
+
+    def _remember(self, diagnosis: Diagnosis, summary: Summary) -> Findings:
+        from k8sgpt_magic.frame import Findings
+
+        frame = Findings.of(diagnosis.findings, summary)
+        self._findings = {finding.id: finding for finding in diagnosis.findings}
+        self.history.append(frame)
+        return frame
+
+    async def _namespaces(self, source: Source, query: Query) -> tuple[list[str], list[str]]:
+        """The namespaces asked for, globs expanded, and what to tell the user about them."""
+        if query.all_namespaces or not query.namespaces:
+            return [], []
+        known = await source.namespaces()
+        notes = []
+        wanted: dict[str, None] = {}
+        for asked in query.namespaces:
+            if not set(asked) & set("*?["):
+                wanted[asked] = None
+                if known is not None and asked not in known:
+                    notes.append(f"There is no namespace {asked!r} in {source.context}{nearest(asked, known)}.")
+                continue
+            if known is None:
+                raise InvalidOption(
+                    f"{asked!r} needs the list of namespaces, which you may not read in {source.context}: name them instead"
+                )
+            matching = [name for name in known if fnmatchcase(name, asked)]
+            if not matching:
+                raise InvalidOption(f"no namespace matches {asked!r}; there are {joined(known, 10)}")
+            wanted.update(dict.fromkeys(matching))
+        return list(wanted), notes
+
+    async def _read(
+        self, source: Source, kinds: Sequence[type[Resource]], namespaces: list[str], query: Query, progress: Progress
+    ) -> tuple[list[Read], float]:
+        """All lists needed, from the session where they are young enough, and the age of the oldest."""
+        max_age = -1.0 if query.refresh else query.max_age
+        scopes = namespaces if 0 < len(namespaces) <= _LISTED_ONE_BY_ONE else [""]
+        found: dict[int, Read] = {}
+        oldest = 0.0
+        lacking: dict[tuple[str, ...], list[type[Resource]]] = {}
+        for kind in kinds:
+            lacks = []
+            for scope in scopes if kind.namespaced else [""]:
+                kept = self.lists.get(source.identity, kind, scope, max_age)
+                if kept is None:
+                    lacks.append(scope)
+                    continue
+                oldest = max(oldest, kept[1])
+                for read in kept[0]:
+                    read.result.from_cache = True
+                    found[id(read)] = read
+            if lacks:
+                lacking.setdefault(tuple(lacks), []).append(kind)
+            else:
+                progress.kinds_read += 1
+        for lacks_scopes, lacking_kinds in lacking.items():
+            named = [scope for scope in lacks_scopes if scope]
+            reads = await self._read_anew(source, lacking_kinds, named, namespaces, query, progress)
+            found.update((id(read), read) for read in reads)
+        progress.objects = sum(len(read.objects) for read in found.values())
+        return list(found.values()), oldest
+
+    async def _read_anew(
+        self,
+        source: Source,
+        kinds: list[type[Resource]],
+        scopes: list[str],
+        namespaces: list[str],
+        query: Query,
+        progress: Progress,
+    ) -> list[Read]:
+        counts: dict[tuple[str, str], int] = {}
+        already = progress.objects
+
+        def on_page(kind: str, namespace: str, objects: int, finished: bool) -> None:
+            counts[kind, namespace] = objects
+            progress.objects = already + sum(counts.values())
+            progress.kinds_read += finished
+
+        reads = await source.read(
+            kinds,
+            scopes,
+            on_page=on_page,
+            max_concurrency=query.max_concurrency,
+            timeout=query.timeout,
+            fall_back_to=namespaces,
+        )
+        by_kind: dict[str, list[Read]] = {}
+        for read in reads:
+            by_kind.setdefault(read.kind, []).append(read)
+        for kind in kinds:
+            of_kind = by_kind.get(kind.kind, [])
+            if not scopes or not kind.namespaced:
+                self.lists.put(source.identity, kind, "", of_kind)
+            for scope in scopes if kind.namespaced else ():
+                self.lists.put(source.identity, kind, scope, [read for read in of_kind if read.namespace == scope])
+        return reads
+
+    async def _select(
+        self, source: Source, kinds: Sequence[type[Resource]], namespaces: list[str], query: Query
+    ) -> frozenset[ObjectRef]:
+        key = (source.identity, query.selector, *sorted(namespaces), "|", *sorted(kind.kind for kind in kinds))
+        kept = self.lists.get_selection(key, -1.0 if query.refresh else query.max_age)
+        if kept is not None:
+            return kept
+        selected = await source.select(
+            kinds, namespaces, query.selector, max_concurrency=query.max_concurrency, timeout=query.timeout
+        )
+        return self.lists.put_selection(key, selected)
+
+
+async def _judge(
+    view: ClusterView, analyzers: Sequence[Analyzer], show: Sequence[str], progress: Progress
+) -> Diagnosis:
+    stopped = threading.Event()
+
+    def on_progress(_: str) -> None:
+        progress.analyzers_done += 1
+        if stopped.is_set():
+            raise _Stopped
+
+    try:
+        return await in_thread(lambda: diagnose(view, analyzers, show=show, on_progress=on_progress))
+    finally:
+        stopped.set()
+
+
+class _Stopped(BaseException):
+    """Ends the analyzers of an interrupted analysis; nobody waits for them any more."""
+
+
+async def _close_all(sources: Sequence[Source]) -> None:
+    for source in sources:
+        await source.close()
+
+
+def _chosen_analyzers(filters: Sequence[str]) -> list[Analyzer]:
+    """The analyzers that the filters name, or the default ones."""
+    analyzers = registered()
+    if not filters:
+        return [each for each in analyzers.values() if each.default]
+    names = {kind_named(name, list(analyzers)) for name in filters}
+    return [each for kind, each in analyzers.items() if kind in names]
+
+
+def _check(query: Query) -> None:
+    if query.severity and query.severity not in SEVERITIES:
+        raise InvalidOption(f"unknown severity {query.severity!r}; there are {joined(SEVERITIES)}")
+    if query.selector:
+        try:
+            selectors.parse(query.selector)
+        except ValueError as error:
+            raise InvalidOption(str(error)) from None
+    if query.max_concurrency < 1:
+        raise InvalidOption("--max-concurrency must be at least 1")
+    if query.timeout <= 0:
+        raise InvalidOption("--timeout must be more than 0 seconds")
+
+
+def _view(
+    source: Source, reads: Sequence[Read], namespaces: list[str], selected: frozenset[ObjectRef] | None
+) -> ClusterView:
+    objects: dict[str, list[Resource]] = {}
+    undecodable = []
+    seen: set[tuple[str, str]] = set()
+    for read in reads:
+        # A kind read in all namespaces and, from an earlier cell, in one of them comes twice.
+        if (read.kind, "") in seen or (read.kind, read.namespace) in seen:
+            continue
+        if read.result.status in ("read", "partial"):
+            seen.add((read.kind, read.namespace))
+        kept = objects.setdefault(read.kind, [])
+        if kept:
+            kept.extend(read.objects)
+        else:
+            objects[read.kind] = read.objects if len(reads) == 1 else list(read.objects)
+        undecodable += read.undecodable
+    return ClusterView(
+        objects,
+        [read.result for read in reads],
+        undecodable=undecodable,
+        namespaces=namespaces,
+        selected=selected,
+        now=source.now(),
+        context=source.context,
+    )
+
+
+def _at_least(severity: str, findings: list[Finding]) -> list[Finding]:
+    if not severity:
+        return findings
+    wanted = SEVERITIES[: SEVERITIES.index(severity) + 1]  # type: ignore[arg-type]
+    return [finding for finding in findings if finding.severity in wanted]
+
+
+def _summary(
+    source: Source,
+    view: ClusterView,
+    diagnosis: Diagnosis,
+    chosen: Sequence[Analyzer],
+    namespaces: list[str],
+    notes: list[str],
+) -> Summary:
+    from k8sgpt_magic.frame import Summary
+
+    return Summary(
+        context=source.context,
+        source=source.description,
+        is_demo=source.identity == "demo",
+        taken_at=view.now.isoformat(timespec="seconds"),
+        namespaces=namespaces,
+        objects=len(view),
+        kinds=len({read.kind for read in view.reads}),
+        analyzers=[each.kind for each in chosen],
+        unreadable=_unreadable(view.reads),
+        errors=[msgspec.structs.asdict(error) for error in diagnosis.errors],
+        notes=notes,
+        reads=[msgspec.structs.asdict(read) for read in view.reads],
+        analyzer_seconds=diagnosis.seconds,
+    )
+
+
+def _unreadable(reads: Sequence[ReadResult]) -> list[str]:
+    """What could not be read, a line for each reason. An API that is not served is not a fault."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for read in reads:
+        if read.status in ("read", "absent"):
+            continue
+        if not read.namespace and any(
+            other.kind == read.kind and other.namespace and other.status == "read" for other in reads
+        ):
+            status = "forbidden outside the namespaces read"
+        else:
+            status = {"forbidden": "forbidden", "failed": "failed", "partial": "read in part"}[read.status]
+        where = f" in {read.namespace}" if read.namespace else ""
+        reason = f" ({read.reason})" if read.reason and read.status != "forbidden" else ""
+        lines.setdefault((status, f"{where}{reason}"), []).append(KINDS[read.kind].plural)
+    return [f"{joined(sorted(kinds), 30)}{detail}: {status}" for (status, detail), kinds in lines.items()]
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    """``"a,b"``, ``["a", "b,c"]`` and the like as one tuple without blanks."""
+    several = [names] if isinstance(names, str) else names
+    return tuple(dict.fromkeys(part for name in several for part in (piece.strip() for piece in name.split(",")) if part))
