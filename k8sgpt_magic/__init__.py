@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Code", "Evidence", "Finding", "Findings", "K8sGPTError", "Session", "analyze", "analyzer", "shared_session"]
+__all__ = [
+    "Code",
+    "Evidence",
+    "Finding",
+    "Findings",
+    "K8sGPTError",
+    "Session",
+    "analyze",
+    "analyzer",
+    "shared_session",
+]
 
 _LAZY = {
     "Code": "findings",
@@ -62,7 +72,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     # %config lists what is among the shell's configurables.
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, K8sGPTMagics)]
-    shell.configurables.append(magics)
+    shell.configurables.append(magics)  # type: ignore[arg-type]
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

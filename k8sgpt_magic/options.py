@@ -9,7 +9,6 @@ from string import Formatter
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
-from IPython.core.magic_arguments import MagicArgumentParser
 from msgspec import Struct
 
 from k8sgpt_magic.cluster.names import nearest
@@ -71,8 +70,8 @@ SUBCOMMANDS = (
         "Find what is wrong in a cluster, worst first, root causes before what follows from them.",
         (
             *_NAMESPACES,
-            _value("-f", "--filter", help="kinds to report on, by name, plural or short name (po, deploy, pvc); may be "
-                   "repeated or a comma list. Default: see %%k8sgpt analyzers", metavar="KIND", action="append",
+            _value("-f", "--filter", help="kinds to report on, by name, plural or short name (po, deploy, pvc); "
+                   "may be repeated or a comma list. Default: see %%k8sgpt analyzers", metavar="KIND", action="append",
                    default=[], completes="kind"),
             _value("-l", "--selector", help="report only on objects with these labels, in kubectl's grammar: "
                    "'app=web,tier in (a,b),!canary'", metavar="SELECTOR", default=""),
@@ -118,7 +117,7 @@ SUBCOMMANDS = (
 _BY_NAME = {name: each for each in SUBCOMMANDS for name in (each.name, *each.aliases)}
 
 
-class HelpShown(Exception):  # noqa: N818 - not an error: the user asked for help and got it
+class HelpShown(Exception):
     """Help was asked for; ``str()`` is its text."""
 
 
@@ -127,7 +126,7 @@ class _Help(argparse.Action):
         raise HelpShown(parser.format_help())
 
 
-class _Parser(MagicArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """A parser that answers in one line: what is wrong, and what would have been right."""
 
     def error(self, message: str) -> NoReturn:

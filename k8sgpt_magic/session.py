@@ -67,7 +67,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """Analyses that share their reads. A notebook has one (``k8sgpt_magic.shared_session()``); scripts may make more."""
+    """Analyses that share their reads. A notebook has one, ``k8sgpt_magic.shared_session()``."""
 
     def __init__(self) -> None:
         self.engine = Engine()
@@ -166,7 +166,9 @@ class Session:
         chosen = _chosen_analyzers(query.filters)
         _check(query)
         source = self.source(query)
-        kinds = [KINDS[kind] for kind in dict.fromkeys(kind for each in chosen for kind in each.reads) if kind in KINDS]
+        kinds = [
+            KINDS[kind] for kind in dict.fromkeys(kind for each in chosen for kind in each.reads) if kind in KINDS
+        ]
         progress.kinds = len(kinds)
         namespaces, notes = await self._namespaces(source, query)
         reads, age = await self._read(source, kinds, namespaces, query, progress)
@@ -206,7 +208,7 @@ class Session:
                 continue
             if known is None:
                 raise InvalidOption(
-                    f"{asked!r} needs the list of namespaces, which you may not read in {source.context}: name them instead"
+                    f"{asked!r} needs the list of namespaces, which you may not read: name them instead"
                 )
             matching = [name for name in known if fnmatchcase(name, asked)]
             if not matching:
@@ -374,7 +376,7 @@ def _view(
 def _at_least(severity: str, findings: list[Finding]) -> list[Finding]:
     if not severity:
         return findings
-    wanted = SEVERITIES[: SEVERITIES.index(severity) + 1]  # type: ignore[arg-type]
+    wanted = SEVERITIES[: SEVERITIES.index(severity) + 1]
     return [finding for finding in findings if finding.severity in wanted]
 
 
@@ -426,4 +428,6 @@ def _unreadable(reads: Sequence[ReadResult]) -> list[str]:
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
     """``"a,b"``, ``["a", "b,c"]`` and the like as one tuple without blanks."""
     several = [names] if isinstance(names, str) else names
-    return tuple(dict.fromkeys(part for name in several for part in (piece.strip() for piece in name.split(",")) if part))
+    return tuple(
+        dict.fromkeys(part for name in several for part in (piece.strip() for piece in name.split(",")) if part)
+    )

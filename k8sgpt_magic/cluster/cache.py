@@ -26,7 +26,9 @@ class ListCache:
         self._lists: dict[tuple[str, str, str], _Kept] = {}
         self._selections: dict[tuple[str, ...], tuple[frozenset[ObjectRef], float]] = {}
 
-    def get(self, source: str, kind: type[Resource], namespace: str, max_age: float) -> tuple[list[Read], float] | None:
+    def get(
+        self, source: str, kind: type[Resource], namespace: str, max_age: float
+    ) -> tuple[list[Read], float] | None:
         """The reads of a kind in a namespace that are at most ``max_age`` seconds old, and their age."""
         for scope in dict.fromkeys(("", namespace)):
             kept = self._lists.get((source, kind.kind, scope))

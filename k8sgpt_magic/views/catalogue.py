@@ -33,7 +33,10 @@ def catalogue(filters: Sequence[str] = ()) -> Catalogue:
     """All codes, or those of the kinds that ``filters`` name."""
     analyzers = registered()
     wanted = {
-        kind_named(name.strip(), list(analyzers)) for several in filters for name in several.split(",") if name.strip()
+        kind_named(name.strip(), list(analyzers))
+        for several in filters
+        for name in several.split(",")
+        if name.strip()
     }
     return Catalogue(
         [

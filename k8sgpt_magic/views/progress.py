@@ -67,7 +67,7 @@ class NotebookProgress(_Paced):
             "text/plain": _line(progress),
         }
         if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(bundle, raw=True)
 

@@ -1,0 +1,83 @@
+"""What a source is: a place that lists of Kubernetes objects are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+from k8sgpt_magic.cluster.decode import Undecodable
+from k8sgpt_magic.cluster.resources import ObjectRef, Resource
+from k8sgpt_magic.cluster.view import ReadResult
+
+
+class Read(Struct):
+    """One kind in one scope: a namespace, or "" for all of them. ``result`` says how the reading went."""
+
+    kind: str
+    namespace: str
+    result: ReadResult
+    objects: list[Any] = field(default_factory=list)
+    undecodable: list[Undecodable] = field(default_factory=list)
+
+
+class OnPage(Protocol):
+    """Called after each page, with the objects of that kind and scope so far, and whether it was the last."""
+
+    def __call__(self, kind: str, namespace: str, objects: int, finished: bool) -> None: ...
+
+
+class Source(Protocol):
+    """A cluster, a snapshot or the demo. All methods run on the engine's loop."""
+
+    identity: str
+    """Tells this source's lists from another's in the session's cache: server and user, path and time, ``demo``."""
+
+    context: str
+    """What to call it in a table: a kubeconfig's context, a file's name, ``demo``."""
+
+    description: str
+    """Where it is, in one line."""
+
+    async def read(
+        self,
+        kinds: Sequence[type[Resource]],
+        namespaces: Sequence[str] = (),
+        *,
+        on_page: OnPage | None = None,
+        max_concurrency: int = 10,
+        timeout: float = 30.0,
+        fall_back_to: Sequence[str] = (),
+    ) -> list[Read]:
+        """List kinds, all at the same time: in the namespaces named, or (none named) in all of them.
+
+        Kinds without a namespace are listed once. Where all namespaces may not be listed, those of ``fall_back_to``
+        are read instead. Raises ``K8sGPTError`` only where nothing at all could be read; all else is in the results.
+        """
+        ...
+
+    async def select(
+        self,
+        kinds: Sequence[type[Resource]],
+        namespaces: Sequence[str],
+        selector: str,
+        *,
+        max_concurrency: int = 10,
+        timeout: float = 30.0,
+    ) -> Collection[ObjectRef]:
+        """The objects of these kinds whose labels a selector (``kubectl -l``) picks."""
+        ...
+
+    async def namespaces(self) -> list[str] | None:
+        """The names of all namespaces, or None where they may not be listed."""
+        ...
+
+    def now(self) -> datetime:
+        """The time to judge ages by: the present or, of a snapshot, when it was taken."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections and files. The source may be used again."""
+        ...

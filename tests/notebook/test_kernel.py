@@ -1,0 +1,200 @@
+"""The magics in a real kernel, cell by cell, as a notebook runs them."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a kubeconfig nor a pod's credentials anywhere."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+def run(*cells: str, **options: Any) -> list[list[Any]]:
+    """Run cells in a fresh kernel and return the outputs of each."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=120, **options).execute()
+    return [cell.outputs for cell in notebook.cells]
+
+
+def text_of(outputs: list[Any]) -> str:
+    parts = []
+    for output in outputs:
+        parts.append(output.get("text", ""))
+        parts.append("".join(output.get("traceback", [])))
+        parts += [str(each) for each in output.get("data", {}).values()]
+    return "\n".join(parts)
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_load_and_analyze_show_the_findings_of_the_demo_as_html_and_text():
+    _, outputs = run("%load_ext k8sgpt_magic", "%k8sgpt analyze")
+    [result] = [output for output in outputs if output.output_type == "execute_result"]
+    for bundle in (result.data["text/html"], result.data["text/plain"]):
+        assert "PodImagePullBackOff" in bundle
+        assert "packaged demo cluster" in bundle
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_the_result_is_a_dataframe_in_a_variable_in_the_last_result_and_from_plain_python():
+    outputs = run(
+        "%load_ext k8sgpt_magic",
+        "import pandas as pd, k8sgpt_magic\nns = ['shop', 'data']",
+        "df = %k8sgpt analyze -n {ns} -q\nprint(type(df).__mro__[1] is pd.DataFrame, sorted(set(df.namespace)))",
+        "%k8sgpt analyze -q",
+        "print(isinstance(_, pd.DataFrame), len(_) > len(df))",
+        "plain = k8sgpt_magic.analyze(namespace='shop')\nprint(set(plain.namespace) <= {'shop', ''}, len(plain) > 0)",
+        "def f(name):\n    return get_ipython().run_line_magic('k8sgpt', 'analyze -q -n $name')\nprint(len(f('shop')) == len(plain))",
+        "async def cell():\n    return k8sgpt_magic.analyze(namespace='shop')\nprint(len(await cell()) == len(plain))",
+        "import threading\nout = []\nt = threading.Thread(target=lambda: out.append(k8sgpt_magic.analyze(namespace='shop')))\nt.start(); t.join()\nprint(len(out[0]) == len(plain))",
+        "df",
+    )
+    assert "True ['', 'data', 'shop']" in text_of(outputs[2]) or "True ['data', 'shop']" in text_of(outputs[2])
+    for number in (4, 5, 7, 8):
+        assert "False" not in text_of(outputs[number])
+        assert "True" in text_of(outputs[number])
+    assert "text/html" in outputs[9][0].data
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_mistakes_give_one_or_two_plain_lines():
+    outputs = run(
+        "%load_ext k8sgpt_magic",
+        "%k8sgpt analize",
+        "%k8sgpt analyze --namspace x",
+        "%k8sgpt analyze --filter pood",
+        "%k8sgpt analyze --namespace 'nothing-*'",
+        "%k8sgpt analyze --selector 'a in b'",
+        "%k8sgpt analyze -n {undefined}",
+        "%k8sgpt analyze -n 'open",
+        "%k8sgpt analyze --source /nowhere/dump.tar.gz",
+        "%k8sgpt analyze --kubeconfig /nowhere/config",
+        allow_errors=True,
+    )
+    for number, expected in enumerate(
+        ["analyze", "--namespace", "'Pod'", "nothing-*", "a in b", "undefined", "quotation", "/nowhere/dump.tar.gz", "/nowhere/config"], 1
+    ):
+        text = text_of(outputs[number])
+        assert expected in text, text
+        assert "Traceback" not in text
+        assert 1 <= len(text.strip().splitlines()) <= 4, text
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_help_is_printed_and_shown_by_a_question_mark():
+    _, help_, analyze_help, question = run("%load_ext k8sgpt_magic", "%k8sgpt --help", "%k8sgpt analyze --help", "%k8sgpt?")
+    assert "subcommands:" in text_of(help_)
+    assert "--selector" in text_of(analyze_help)
+    # What "?" shows travels beside the outputs, in the pager's payload.
+    assert question == []
+
+
+@pytest.fixture
+def kernel() -> Iterator[Any]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    yield manager, client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_the_docstring_of_the_magic_is_its_help(kernel):
+    _, client = kernel
+    client.execute_interactive("%load_ext k8sgpt_magic", timeout=60)
+    reply = client.execute_interactive("%k8sgpt?", timeout=60)
+    [payload] = reply["content"]["payload"]
+    assert "subcommands:" in payload["data"]["text/plain"]
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_an_interrupt_stops_an_analysis_within_a_second_and_leaves_the_session_usable(kernel, hanging_server):
+    manager, client = kernel
+    client.execute_interactive("%load_ext k8sgpt_magic", timeout=60)
+    client.execute_interactive("%k8sgpt analyze --source demo -q;", timeout=60)
+    message = client.execute(f"%k8sgpt analyze --kubeconfig {hanging_server!s}")
+    hanging_server.asked.wait(30)
+    began = time.monotonic()
+    manager.interrupt_kernel()
+    reply = _reply(client, message)
+    assert time.monotonic() - began < 1.5
+    assert reply["content"]["status"] == "error"
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    outputs: list[str] = []
+    reply = client.execute_interactive(
+        "print(len(get_ipython().run_line_magic('k8sgpt', 'analyze --source demo -q')) > 0)", timeout=60,
+        output_hook=lambda output: outputs.append(output["content"].get("text", "")),
+    )  # fmt: skip
+    assert reply["content"]["status"] == "ok"
+    assert "True" in "".join(outputs)
+
+
+def _reply(client: Any, message: str) -> Any:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            reply = client.get_shell_msg(timeout=1)
+        except queue.Empty:
+            continue
+        if reply["parent_header"].get("msg_id") == message:
+            return reply
+    raise AssertionError("the kernel did not answer the interrupt")
+
+
+class _HangingServer(os.PathLike[str]):
+    """An API server that takes connections and never answers; as a path, the kubeconfig that names it."""
+
+    def __init__(self, directory: Path) -> None:
+        import socket
+
+        self.asked = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._connections: list[Any] = []
+        self._kubeconfig = directory / "kubeconfig"
+        port = self._socket.getsockname()[1]
+        self._kubeconfig.write_text(
+            f"{{apiVersion: v1, kind: Config, current-context: c, "
+            f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{port}'}}}}], "
+            f"contexts: [{{name: c, context: {{cluster: c, user: u}}}}], users: [{{name: u, user: {{}}}}]}}"
+        )
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            self.asked.set()
+
+    def close(self) -> None:
+        self._socket.close()
+        for connection in self._connections:
+            connection.close()
+
+    def __fspath__(self) -> str:
+        return str(self._kubeconfig)
+
+    __str__ = __fspath__
+
+
+@pytest.fixture
+def hanging_server(tmp_path: Path) -> Iterator[_HangingServer]:
+    server = _HangingServer(tmp_path)
+    yield server
+    server.close()
