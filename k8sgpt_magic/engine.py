@@ -84,6 +84,8 @@ class Engine:
                 self._thread.start()
                 started.wait()
                 self._finalizer = weakref.finalize(self, _end, self._loop)
+                # At exit a session still closes its connections on this loop; a daemon thread needs no end.
+                self._finalizer.atexit = False
             return self._loop
 
     def _settle(self, loop: asyncio.AbstractEventLoop) -> None:

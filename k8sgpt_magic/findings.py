@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from k8sgpt_magic.cluster.resources import Event, ObjectRef, Resource
+from k8sgpt_magic.wording import EVIDENCE_LIMIT, quote
 
 Severity = Literal["critical", "warning", "info"]
 
@@ -25,7 +26,7 @@ class Evidence(Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, event: Event) -> Evidence:
         times = f" x{event.occurrences}" if event.occurrences > 1 else ""
-        return cls(f"event {event.reason}{times}", event.message)
+        return cls(f"event {event.reason}{times}", quote(event.message, EVIDENCE_LIMIT))
 
 
 class Finding(Struct, frozen=True, gc=False, kw_only=True):
@@ -118,4 +119,4 @@ def _evidence(fact: Evidence | Event | tuple[str, object]) -> Evidence:
     if isinstance(fact, Event):
         return Evidence.of(fact)
     source, value = fact
-    return Evidence(source, str(value))
+    return Evidence(source, quote(str(value), EVIDENCE_LIMIT))

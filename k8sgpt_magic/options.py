@@ -71,8 +71,8 @@ SUBCOMMANDS = (
         (
             *_NAMESPACES,
             _value("-f", "--filter", help="kinds to report on, by name, plural or short name (po, deploy, pvc); "
-                   "may be repeated or a comma list. Default: see %%k8sgpt analyzers", metavar="KIND", action="append",
-                   default=[], completes="kind"),
+                   "may be repeated or a comma list. Default: see %%k8sgpt analyzers", metavar="KIND",
+                   action="append", default=[], completes="kind"),
             _value("-l", "--selector", help="report only on objects with these labels, in kubectl's grammar: "
                    "'app=web,tier in (a,b),!canary'", metavar="SELECTOR", default=""),
             _value("--severity", help=f"the least severity to report: {', '.join(SEVERITIES)}", metavar="SEVERITY",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +15,7 @@ from k8sgpt_magic.analyzers import Analyzer, registered
 from k8sgpt_magic.cluster import selectors
 from k8sgpt_magic.cluster.cache import ListCache
 from k8sgpt_magic.cluster.names import kind_named, nearest
-from k8sgpt_magic.cluster.resources import KINDS, ObjectRef, Resource
+from k8sgpt_magic.cluster.resources import KINDS, EndpointSlice, Event, Lease, Namespace, ObjectRef, Resource
 from k8sgpt_magic.cluster.source import Read, Source
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import Diagnosis, diagnose
@@ -76,6 +77,8 @@ class Session:
         self._sources: dict[tuple[str, str, str], Source] = {}
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
+        # Connections are closed at exit too, or with this object.
+        weakref.finalize(self, _close, self.engine, self._sources)
 
     @property
     def last(self) -> Findings | None:
@@ -144,10 +147,7 @@ class Session:
 
     def close(self) -> None:
         """Close connections and end the engine's thread. The session may be used again afterwards."""
-        sources, self._sources = list(self._sources.values()), {}
-        if self.engine.is_running:
-            self.engine.run(_close_all(sources))
-        self.engine.stop()
+        _close(self.engine, self._sources)
 
     def source(self, query: Query) -> Source:
         """The source that a query is about, opened once a session."""
@@ -166,6 +166,7 @@ class Session:
         chosen = _chosen_analyzers(query.filters)
         _check(query)
         source = self.source(query)
+        await source.open()
         kinds = [
             KINDS[kind] for kind in dict.fromkeys(kind for each in chosen for kind in each.reads) if kind in KINDS
         ]
@@ -197,14 +198,15 @@ class Session:
         """The namespaces asked for, globs expanded, and what to tell the user about them."""
         if query.all_namespaces or not query.namespaces:
             return [], []
-        known = await source.namespaces()
+        [read], _ = await self._read(source, [Namespace], [], query, Progress())
+        known = [each.name for each in read.objects] if read.result.status == "read" else None
         notes = []
         wanted: dict[str, None] = {}
         for asked in query.namespaces:
             if not set(asked) & set("*?["):
                 wanted[asked] = None
                 if known is not None and asked not in known:
-                    notes.append(f"There is no namespace {asked!r} in {source.context}{nearest(asked, known)}.")
+                    notes.append(f"There is no namespace {asked!r} in {source.context}{nearest(asked, known)}")
                 continue
             if known is None:
                 raise InvalidOption(
@@ -221,13 +223,13 @@ class Session:
     ) -> tuple[list[Read], float]:
         """All lists needed, from the session where they are young enough, and the age of the oldest."""
         max_age = -1.0 if query.refresh else query.max_age
-        scopes = namespaces if 0 < len(namespaces) <= _LISTED_ONE_BY_ONE else [""]
+        one_by_one = namespaces if len(namespaces) <= _LISTED_ONE_BY_ONE else []
         found: dict[int, Read] = {}
         oldest = 0.0
         lacking: dict[tuple[str, ...], list[type[Resource]]] = {}
         for kind in kinds:
             lacks = []
-            for scope in scopes if kind.namespaced else [""]:
+            for scope in kind.scopes(one_by_one):
                 kept = self.lists.get(source.identity, kind, scope, max_age)
                 if kept is None:
                     lacks.append(scope)
@@ -236,12 +238,15 @@ class Session:
                 for read in kept[0]:
                     read.result.from_cache = True
                     found[id(read)] = read
-            if lacks:
+            if not lacks:
+                progress.kinds_read += 1
+            elif kind.namespaced and not kind.home:
                 lacking.setdefault(tuple(lacks), []).append(kind)
             else:
-                progress.kinds_read += 1
-        for lacks_scopes, lacking_kinds in lacking.items():
-            named = [scope for scope in lacks_scopes if scope]
+                # Read once whatever the namespaces are, so with the first batch.
+                lacking.setdefault(tuple(one_by_one) or ("",), []).append(kind)
+        for scopes, lacking_kinds in lacking.items():
+            named = [scope for scope in scopes if scope]
             reads = await self._read_anew(source, lacking_kinds, named, namespaces, query, progress)
             found.update((id(read), read) for read in reads)
         progress.objects = sum(len(read.objects) for read in found.values())
@@ -277,10 +282,10 @@ class Session:
             by_kind.setdefault(read.kind, []).append(read)
         for kind in kinds:
             of_kind = by_kind.get(kind.kind, [])
-            if not scopes or not kind.namespaced:
-                self.lists.put(source.identity, kind, "", of_kind)
-            for scope in scopes if kind.namespaced else ():
-                self.lists.put(source.identity, kind, scope, [read for read in of_kind if read.namespace == scope])
+            for scope in kind.scopes(scopes):
+                # What was read in place of all namespaces belongs to the entry for all of them.
+                own = [read for read in of_kind if not scope or read.namespace == scope]
+                self.lists.put(source.identity, kind, scope, own)
         return reads
 
     async def _select(
@@ -290,8 +295,9 @@ class Session:
         kept = self.lists.get_selection(key, -1.0 if query.refresh else query.max_age)
         if kept is not None:
             return kept
+        labelled = [kind for kind in kinds if kind not in (Event, EndpointSlice, Lease)]
         selected = await source.select(
-            kinds, namespaces, query.selector, max_concurrency=query.max_concurrency, timeout=query.timeout
+            labelled, namespaces, query.selector, max_concurrency=query.max_concurrency, timeout=query.timeout
         )
         return self.lists.put_selection(key, selected)
 
@@ -316,9 +322,17 @@ class _Stopped(BaseException):
     """Ends the analyzers of an interrupted analysis; nobody waits for them any more."""
 
 
-async def _close_all(sources: Sequence[Source]) -> None:
-    for source in sources:
-        await source.close()
+def _close(engine: Engine, sources: dict[tuple[str, str, str], Source]) -> None:
+    opened = list(sources.values())
+    sources.clear()
+
+    async def close_all() -> None:
+        for source in opened:
+            await source.close()
+
+    if engine.is_running:
+        engine.run(close_all())
+    engine.stop()
 
 
 def _chosen_analyzers(filters: Sequence[str]) -> list[Analyzer]:
@@ -409,20 +423,25 @@ def _summary(
 
 def _unreadable(reads: Sequence[ReadResult]) -> list[str]:
     """What could not be read, a line for each reason. An API that is not served is not a fault."""
-    lines: dict[tuple[str, str], list[str]] = {}
+    scopes: dict[str, list[ReadResult]] = {}
     for read in reads:
-        if read.status in ("read", "absent"):
-            continue
-        if not read.namespace and any(
-            other.kind == read.kind and other.namespace and other.status == "read" for other in reads
-        ):
-            status = "forbidden outside the namespaces read"
-        else:
-            status = {"forbidden": "forbidden", "failed": "failed", "partial": "read in part"}[read.status]
-        where = f" in {read.namespace}" if read.namespace else ""
-        reason = f" ({read.reason})" if read.reason and read.status != "forbidden" else ""
-        lines.setdefault((status, f"{where}{reason}"), []).append(KINDS[read.kind].plural)
-    return [f"{joined(sorted(kinds), 30)}{detail}: {status}" for (status, detail), kinds in lines.items()]
+        scopes.setdefault(read.kind, []).append(read)
+    lines: dict[str, list[str]] = {}
+    for kind, results in scopes.items():
+        plural = KINDS[kind].plural
+        readable = [result.namespace for result in results if result.status == "read"]
+        refused = [result.namespace for result in results if result.status == "forbidden"]
+        if "" in refused and readable:
+            lines.setdefault(f"forbidden outside {joined(readable)}", []).append(plural)
+        elif refused:
+            where = f" in {joined(refused)}" if "" not in refused else ""
+            lines.setdefault(f"forbidden{where}", []).append(plural)
+        for result in results:
+            if result.status in ("failed", "partial"):
+                how = "read in part" if result.status == "partial" else "failed"
+                where = f" in {result.namespace}" if result.namespace else ""
+                lines.setdefault(f"{how}{where}, {result.reason}", []).append(plural)
+    return [f"{joined(sorted(plurals), 40)} ({reason})" for reason, plurals in lines.items()]
 
 
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:

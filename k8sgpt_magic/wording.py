@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 MESSAGE_LIMIT = 300
 EVIDENCE_LIMIT = 2000
@@ -15,6 +15,12 @@ def quote(text: str, limit: int = MESSAGE_LIMIT) -> str:
     # Most of a message of megabytes is not even looked at.
     line = " ".join(text[: 4 * limit].split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def sentence(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Somebody else's words as above, with a full stop unless they end with a mark of their own."""
+    line = quote(text, limit)
+    return line if line.endswith((".", "!", "?", "…")) else f"{line}."
 
 
 def count(number: int, noun: str) -> str:
@@ -65,7 +71,7 @@ def quantity(text: str | int | float) -> Decimal | None:
     else:
         scale = Decimal(1)
     try:
-        number = Decimal(written)
-    except InvalidOperation:
+        number = Decimal(written) * scale
+    except (InvalidOperation, Overflow):
         return None
-    return number * scale if number.is_finite() else None
+    return number if number.is_finite() else None

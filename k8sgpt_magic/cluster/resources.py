@@ -10,6 +10,7 @@ Source of the fields: https://kubernetes.io/docs/reference/kubernetes-api/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -61,6 +62,19 @@ class AnnotatedMeta(ObjectMeta, frozen=True):
     annotations: dict[str, str] = {}
 
 
+class ManagedFieldsEntry(Fields, frozen=True):
+    """When somebody last wrote an object: its spec or, with a ``subresource``, its status or scale."""
+
+    time: datetime | None = None
+    subresource: str = ""
+
+
+class WorkloadMeta(AnnotatedMeta, frozen=True):
+    """Metadata of the kinds whose controller should soon act on a change, so that its time matters."""
+
+    managed_fields: tuple[ManagedFieldsEntry, ...] = ()
+
+
 class Condition(Fields, frozen=True):
     type: str = ""
     status: str = ""
@@ -106,6 +120,8 @@ class Resource(Fields, kw_only=True, frozen=True):
     plural: ClassVar[str]
     namespaced: ClassVar[bool] = True
     short_names: ClassVar[tuple[str, ...]] = ()
+    home: ClassVar[str] = ""
+    """The one namespace that objects of this kind are read from, for kinds whose others do not matter."""
 
     metadata: ObjectMeta = ObjectMeta()
 
@@ -124,6 +140,13 @@ class Resource(Fields, kw_only=True, frozen=True):
     @property
     def ref(self) -> ObjectRef:
         return ObjectRef(self.kind, self.metadata.namespace, self.metadata.name)
+
+    @classmethod
+    def scopes(cls, namespaces: Sequence[str]) -> list[str]:
+        """Where to list this kind when the user asks for these namespaces (none: all): namespaces, or "" for all."""
+        if cls.home:
+            return [cls.home]
+        return list(namespaces) if cls.namespaced and namespaces else [""]
 
     @classmethod
     def api_path(cls, namespace: str = "") -> str:
@@ -343,6 +366,12 @@ class DeploymentSpec(Fields, frozen=True):
     template: PodTemplateSpec = PodTemplateSpec()
 
 
+class DeploymentCondition(Condition, frozen=True):
+    """``last_update_time`` of Progressing moves with each step of a rollout, the transition time does not."""
+
+    last_update_time: datetime | None = None
+
+
 class DeploymentStatus(Fields, frozen=True):
     observed_generation: int = 0
     replicas: int = 0
@@ -350,7 +379,7 @@ class DeploymentStatus(Fields, frozen=True):
     ready_replicas: int = 0
     available_replicas: int = 0
     unavailable_replicas: int = 0
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[DeploymentCondition, ...] = ()
 
 
 class Deployment(Resource, frozen=True):
@@ -358,7 +387,7 @@ class Deployment(Resource, frozen=True):
     group = "apps"
     plural = "deployments"
     short_names = ("deploy",)
-    metadata: AnnotatedMeta = AnnotatedMeta()
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: DeploymentSpec = DeploymentSpec()
     status: DeploymentStatus = DeploymentStatus()
 
@@ -438,6 +467,7 @@ class StatefulSet(Resource, frozen=True):
     group = "apps"
     plural = "statefulsets"
     short_names = ("sts",)
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
 
@@ -466,6 +496,7 @@ class DaemonSet(Resource, frozen=True):
     group = "apps"
     plural = "daemonsets"
     short_names = ("ds",)
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: DaemonSetSpec = DaemonSetSpec()
     status: DaemonSetStatus = DaemonSetStatus()
 
@@ -990,6 +1021,7 @@ class Lease(Resource, frozen=True):
     kind = "Lease"
     group = "coordination.k8s.io"
     plural = "leases"
+    home = "kube-node-lease"
     spec: LeaseSpec = LeaseSpec()
 
 

@@ -32,14 +32,24 @@ class OnPage(Protocol):
 class Source(Protocol):
     """A cluster, a snapshot or the demo. All methods run on the engine's loop."""
 
-    identity: str
-    """Tells this source's lists from another's in the session's cache: server and user, path and time, ``demo``."""
+    @property
+    def identity(self) -> str:
+        """Tells this source's lists from another's in the session's cache: server and user, path and time."""
+        ...
 
-    context: str
-    """What to call it in a table: a kubeconfig's context, a file's name, ``demo``."""
+    @property
+    def context(self) -> str:
+        """What to call it in a table: a kubeconfig's context, a file's name, ``demo``."""
+        ...
 
-    description: str
-    """Where it is, in one line."""
+    @property
+    def description(self) -> str:
+        """Where it is, in one line."""
+        ...
+
+    async def open(self) -> None:
+        """Find out what the properties say; reads open the source themselves."""
+        ...
 
     async def read(
         self,
@@ -53,8 +63,9 @@ class Source(Protocol):
     ) -> list[Read]:
         """List kinds, all at the same time: in the namespaces named, or (none named) in all of them.
 
-        Kinds without a namespace are listed once. Where all namespaces may not be listed, those of ``fall_back_to``
-        are read instead. Raises ``K8sGPTError`` only where nothing at all could be read; all else is in the results.
+        ``Resource.scopes`` says where a kind is listed. Where all namespaces may not be listed, those of
+        ``fall_back_to`` are read instead. Raises ``K8sGPTError`` only where nothing at all could
+        be read; all else is in the results.
         """
         ...
 
@@ -68,10 +79,6 @@ class Source(Protocol):
         timeout: float = 30.0,
     ) -> Collection[ObjectRef]:
         """The objects of these kinds whose labels a selector (``kubectl -l``) picks."""
-        ...
-
-    async def namespaces(self) -> list[str] | None:
-        """The names of all namespaces, or None where they may not be listed."""
         ...
 
     def now(self) -> datetime:

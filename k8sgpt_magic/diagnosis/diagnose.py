@@ -66,8 +66,15 @@ def diagnose(
         seconds[analyzer.kind] = time.perf_counter() - began
         if on_progress:
             on_progress(analyzer.kind)
-    correlated = [finding for finding in correlate(findings) if finding.id in shown]
-    return Diagnosis(correlated, errors, seconds)
+    correlated = correlate(findings)
+    by_id = {finding.id: finding for finding in correlated}
+    # An object that does not exist has no labels; it is wanted where something that was selected needs it.
+    shown |= {
+        finding.cause
+        for finding in correlated
+        if finding.id in shown and finding.cause and view.find(by_id[finding.cause].ref) is None
+    }
+    return Diagnosis([finding for finding in correlated if finding.id in shown], errors, seconds)
 
 
 def _completed(finding: Finding, view: ClusterView) -> Finding:

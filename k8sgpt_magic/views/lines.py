@@ -24,7 +24,10 @@ def headline(findings: Findings, summary: Summary) -> str:
     roots = int((findings["consequences"] > 0).sum())
     if roots:
         found += f"; {count(roots, 'root cause')}"
-    return f"{found or 'No problems found'} — {where}, {timing(summary)}"
+    nothing = (
+        "No problems found in what could be read" if summary.unreadable or summary.errors else "No problems found"
+    )
+    return f"{found or nothing} — {where}, {timing(summary)}"
 
 
 def timing(summary: Summary) -> str:
