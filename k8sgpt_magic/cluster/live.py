@@ -421,7 +421,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, _Answered) and error.retry_after is not None:
         return min(error.retry_after, _LONGEST_WAIT)
-    return tenacity.wait_exponential_jitter(initial=0.2, max=_LONGEST_WAIT, jitter=0.2)(state)
+    return tenacity.wait_exponential_jitter(multiplier=0.2, max=_LONGEST_WAIT, jitter=0.2)(state)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

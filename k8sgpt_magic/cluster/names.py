@@ -7,9 +7,10 @@ from difflib import get_close_matches
 from functools import cache
 
 from k8sgpt_magic.cluster.resources import KINDS
+from k8sgpt_magic.errors import InvalidOption
 
 
-class UnknownName(ValueError):
+class UnknownName(InvalidOption):
     """A name that fits nothing; ``str()`` says so and names the nearest that would."""
 
 

@@ -94,6 +94,10 @@ class ClusterView:
         """An object by name, or None: absent, or not read. Ask ``missing`` which of the two."""
         return cast("R | None", self._by_ref.get(ObjectRef(kind.kind, namespace, name)))
 
+    def everything(self) -> Iterable[Resource]:
+        """All objects read, of all kinds and namespaces."""
+        return (each for found in self._objects.values() for each in found)
+
     def find(self, ref: ObjectRef) -> Resource | None:
         return self._by_ref.get(ref)
 
