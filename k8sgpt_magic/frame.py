@@ -75,10 +75,11 @@ class Findings(pd.DataFrame):
     def of(cls, findings: Sequence[Finding], summary: Summary) -> Findings:
         """Build the frame. The same findings give the same frame."""
         columns: dict[str, Any] = {
-            name: [getattr(finding, name) for finding in findings]
+            name: pd.Series([getattr(finding, name) for finding in findings], dtype="str")
             for name in COLUMNS
-            if name not in ("severity", "since", "evidence")
+            if name not in ("severity", "since", "consequences", "evidence")
         }
+        columns["consequences"] = pd.Series([finding.consequences for finding in findings], dtype="int64")
         columns["severity"] = pd.Categorical([finding.severity for finding in findings], dtype=_SEVERITY)
         columns["since"] = pd.to_datetime(pd.Series([finding.since for finding in findings], dtype=object), utc=True)
         columns["evidence"] = pd.Series(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -25,7 +25,10 @@ from k8sgpt_magic.findings import SEVERITIES, Finding
 from k8sgpt_magic.wording import joined
 
 if TYPE_CHECKING:
+    from k8sgpt_magic.cluster.archive import Saved
     from k8sgpt_magic.frame import Findings, Summary
+
+T = TypeVar("T")
 
 MAX_AGE = 30.0
 TIMEOUT = 30.0
@@ -133,13 +136,37 @@ class Session:
             timeout=timeout,
         )
         state = Progress()
-        try:
-            return self.engine.run(
-                self._analyze(query, state), on_wait=(lambda: progress.draw(state)) if progress else None
-            )
-        finally:
-            if progress:
-                progress.close()
+        return self._waited(self._analyze(query, state), state, progress)
+
+    def save_snapshot(
+        self,
+        file: str,
+        namespace: str | Sequence[str] = (),
+        *,
+        all_namespaces: bool = False,
+        context: str = "",
+        kubeconfig: str = "",
+        source: str = "",
+        max_concurrency: int = MAX_CONCURRENCY,
+        timeout: float = TIMEOUT,
+        progress: ProgressView | None = None,
+    ) -> Saved:
+        """Save what analyses read to a file (``.tar.gz``), Secrets without values, to analyze with ``source=file``.
+
+        The options are those of ``analyze``; ``timeout`` bounds each list. Returns what was saved; printed, it is one
+        line. Raises ``SnapshotError`` where the file cannot be written.
+        """
+        query = Query(
+            namespaces=_listed(namespace),
+            all_namespaces=all_namespaces,
+            context=context,
+            kubeconfig=kubeconfig,
+            source=source,
+            max_concurrency=max_concurrency,
+            timeout=timeout,
+        )
+        state = Progress()
+        return self._waited(self._save(file, query, state), state, progress)
 
     async def analyze_async(self, **options: Any) -> Findings:
         """``analyze`` for who has a loop of their own: ``await session.analyze_async(namespace="shop")``."""
@@ -158,6 +185,40 @@ class Session:
             if key not in self._sources:
                 self._sources[key] = open_source(*key)
             return self._sources[key]
+
+    def _waited(self, coroutine: Coroutine[Any, Any, T], state: Progress, progress: ProgressView | None) -> T:
+        try:
+            return self.engine.run(coroutine, on_wait=(lambda: progress.draw(state)) if progress else None)
+        finally:
+            if progress:
+                progress.close()
+
+    async def _save(self, file: str, query: Query, progress: Progress) -> Saved:
+        from k8sgpt_magic.cluster.archive import save
+
+        _check(query)
+        source = self.source(query)
+        await source.open()
+        namespaces, _ = await self._namespaces(source, query)
+        kinds = list(KINDS.values())
+        progress.kinds = len(kinds)
+        counts: dict[tuple[str, str], int] = {}
+
+        def on_page(kind: str, namespace: str, objects: int, finished: bool) -> None:
+            counts[kind, namespace] = objects
+            progress.objects = sum(counts.values())
+            progress.kinds_read += finished
+
+        return await save(
+            source,
+            file,
+            kinds,
+            namespaces,
+            on_page=on_page,
+            max_concurrency=query.max_concurrency,
+            timeout=query.timeout,
+            fall_back_to=namespaces,
+        )
 
     # --- one analysis ------------------------------------------------------------------------------------
 

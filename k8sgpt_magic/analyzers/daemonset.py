@@ -227,8 +227,7 @@ def _create_failed(
     missing = status.desired_number_scheduled - status.current_number_scheduled
     return CREATE_FAILED.finding(
         daemon_set,
-        f"{_state(daemon_set)}, and {count(missing, 'pod')} cannot be created: {refusal.blames}. "
-        f"The API server says: {quote(refusal.words)}",
+        f"{_state(daemon_set)}, and {count(missing, 'pod')} cannot be created: {refusal}",
         since=since,
         severity=_severity(daemon_set),
         evidence=[
@@ -338,12 +337,12 @@ def _misscheduled(view: ClusterView, daemon_set: DaemonSet) -> Iterator[Finding]
             ("status.numberMisscheduled", number),
             *((f"Pod {pod.name} spec.nodeName", node.name) for pod, node in pods[:NAMED_PODS]),
         ],
-        because=[node.ref for _, node in pods[:NAMED_PODS]],
         masked=[
             text
             for pod, node in pods[:NAMED_PODS]
             for text in (
                 pod.name,
+                node.name,
                 *template.node_selector.values(),
                 *(part for taint in node.spec.taints for part in (taint.key, taint.value)),
             )
@@ -370,7 +369,7 @@ def _no_node_matches(view: ClusterView, daemon_set: DaemonSet) -> Iterator[Findi
     others = sorted(
         {f"{key}={node.metadata.labels[key]}" for node in nodes for key in selector if key in node.metadata.labels}
     )
-    has_instead = f" Nodes have {quote(joined(others))} instead." if others else ""
+    has_instead = f" Nodes have {quote(joined(others, 3))} instead." if others else ""
     yield NO_NODE_MATCHES.finding(
         daemon_set,
         f"None of {count(sum(1 for _ in nodes), 'node')} has the labels {quote(joined(written))}, "

@@ -27,6 +27,7 @@ from k8sgpt_magic.diagnosis.workloads import (
     STARTUP_GRACE,
     Fact,
     are_ready,
+    capitalized,
     condition_fact,
     for_long,
     is_brand_new,
@@ -37,7 +38,6 @@ from k8sgpt_magic.diagnosis.workloads import (
     not_reconciled,
     oldest,
     pod_facts,
-    sentence,
     unready,
     with_troubles,
 )
@@ -175,7 +175,7 @@ def _rollout_stopped(view: ClusterView, deployment: Deployment, progressing: Dep
     else:
         code = ROLLOUT_FAILED
         words = quote(progressing.message or progressing.reason or "no reason given")
-        message = sentence(f"The rollout has failed, and {_state(deployment)}: {words}")
+        message = capitalized(f"The rollout has failed, and {_state(deployment)}: {words}")
     if pods:
         message += f" Not ready: {with_troubles(pods)}."
     return code.finding(
@@ -201,7 +201,7 @@ def _not_ready(
     if deployment.status == DeploymentStatus() and not deployment.metadata.creation_timestamp:
         return  # A manifest that no cluster has seen.
     pods = unready(view.pods_of(deployment))
-    fails = any(is_failing(pod) for pod in pods)
+    fails = bool(pods) and is_failing(pods[0])
     if not fails and _is_rolling_out(view, deployment, progressing):
         return
     since = _short_since(deployment, pods, progressing)
@@ -222,7 +222,7 @@ def _not_ready(
     available = condition(deployment.status.conditions, "Available")
     yield NOT_READY.finding(
         deployment,
-        sentence(message),
+        capitalized(message),
         since=since,
         severity=_severity(deployment),
         evidence=[
@@ -241,7 +241,10 @@ def _paused(view: ClusterView, deployment: Deployment) -> Iterator[Finding]:
     progressing = condition(deployment.status.conditions, "Progressing")
     since = progressing.last_transition_time if progressing and progressing.reason == "DeploymentPaused" else None
     updated, desired = deployment.status.updated_replicas, _desired(deployment)
-    waits = f" Only {updated} of {count(desired, 'replica')} run the current template." if updated < desired else ""
+    waits = ""
+    if updated < desired:
+        runs = "run" if updated > 1 else "runs"
+        waits = f" {updated or 'None'} of {count(desired, 'replica')} {runs} the current template."
     yield PAUSED.finding(
         deployment,
         f"Rollouts have been paused{for_long(view, since)}.{waits}" if since else f"Rollouts are paused.{waits}",

@@ -27,6 +27,7 @@ from k8sgpt_magic.diagnosis.workloads import (
     Admission,
     Fact,
     are_ready,
+    capitalized,
     condition_fact,
     first_seen,
     is_brand_new,
@@ -36,7 +37,6 @@ from k8sgpt_magic.diagnosis.workloads import (
     oldest,
     pod_facts,
     refusal_events,
-    sentence,
     unready,
     with_troubles,
 )
@@ -152,8 +152,7 @@ def _create_failed(view: ClusterView, admission: Admission, replica_set: Replica
     missing = desired - status.replicas
     return BY_RULE[refusal.rule].finding(
         replica_set,
-        f"{count(missing, 'pod')} of {desired} cannot be created: {refusal.blames}. "
-        f"The API server says: {quote(refusal.words or 'nothing')}",
+        f"{'Its only pod' if desired == 1 else f'{missing} of {desired} pods'} cannot be created: {refusal}",
         since=since,
         severity=_severity(view, replica_set),
         evidence=[
@@ -202,14 +201,14 @@ def _not_ready(view: ClusterView, replica_set: ReplicaSet) -> Iterator[Finding]:
         return  # A manifest that no cluster has seen.
     pods = unready(view.owned_by(replica_set, Pod))
     since = oldest(pods) or replica_set.metadata.creation_timestamp
-    grace = FAILING_GRACE if any(is_failing(pod) for pod in pods) else STARTUP_GRACE
+    grace = FAILING_GRACE if pods and is_failing(pods[0]) else STARTUP_GRACE
     if not is_past(view, since, grace):
         return
     desired, status = _desired(replica_set), replica_set.status
     state = are_ready(status.ready_replicas, desired)
     yield NOT_READY.finding(
         replica_set,
-        sentence(f"{state}: {with_troubles(pods)}" if pods else state),
+        capitalized(f"{state}: {with_troubles(pods)}" if pods else state),
         since=since,
         severity="critical" if status.ready_replicas == 0 else "warning",
         evidence=[

@@ -32,6 +32,7 @@ from k8sgpt_magic.diagnosis.workloads import (
     Admission,
     Fact,
     are_ready,
+    capitalized,
     changed_at,
     first_seen,
     is_brand_new,
@@ -42,7 +43,6 @@ from k8sgpt_magic.diagnosis.workloads import (
     not_reconciled,
     pod_facts,
     refusal_events,
-    sentence,
     trouble_of,
     unready_since,
 )
@@ -231,8 +231,7 @@ def _create_failed(
     refusal = admission.refusal(stateful_set.namespace, newest.message)
     return CREATE_FAILED.finding(
         stateful_set,
-        f"{sentence(_state(stateful_set))} {ordinal.name} cannot be created: {refusal.blames}. "
-        f"The API server says: {quote(refusal.words)}",
+        f"{capitalized(_state(stateful_set))} {ordinal.name} cannot be created: {refusal}",
         since=since,
         severity=_severity(stateful_set),
         evidence=[_replicas_fact(stateful_set), *refusal.evidence, *(event for _, event in refused)],
@@ -254,7 +253,7 @@ def _not_ready(view: ClusterView, stateful_set: StatefulSet, waiting: Sequence[_
         return
     yield NOT_READY.finding(
         stateful_set,
-        f"{sentence(_state(stateful_set))} {_held_up(stateful_set, waiting)}".strip(),
+        f"{capitalized(_state(stateful_set))} {_held_up(stateful_set, waiting)}".strip(),
         since=since,
         severity=_severity(stateful_set),
         evidence=[_replicas_fact(stateful_set), *_ordinal_facts(waiting), *view.events(stateful_set)],

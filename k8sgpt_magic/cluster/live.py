@@ -29,7 +29,7 @@ from k8sgpt_magic.cluster.decode import decode_page
 from k8sgpt_magic.cluster.kubeconfig import Access
 from k8sgpt_magic.cluster.resources import KINDS, ObjectRef, Resource, Secret
 from k8sgpt_magic.cluster.source import OnPage, Read
-from k8sgpt_magic.cluster.view import ReadResult, ReadStatus
+from k8sgpt_magic.cluster.view import ReadResult
 from k8sgpt_magic.engine import in_thread
 from k8sgpt_magic.errors import Forbidden, K8sGPTError, KubeconfigError, ServerError, Unauthorized, Unreachable
 from k8sgpt_magic.wording import quote
@@ -49,6 +49,7 @@ _METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 # The token of the next page stands before the items, so the next page can be asked for before this one is decoded.
 _CONTINUE = re.compile(rb'"continue"\s*:\s*"([^"\\]+)"')
 _HEAD = 4096
+_LIST = re.compile(rb'"(items|metadata|kind)"\s*:')
 
 
 class _Answered(Exception):
@@ -176,14 +177,34 @@ class LiveSource:
         await _gathered([one(kind, scope) for kind in kinds for scope in kind.scopes(namespaces)])
         return selected
 
-    async def raw_pages(self, kind: type[Resource], namespace: str) -> AsyncIterator[bytes | None]:
-        """The pages of a list as the server sends them (Secrets: without values), for a snapshot.
+    async def pages(
+        self,
+        kinds: Sequence[type[Resource]],
+        namespaces: Sequence[str] = (),
+        *,
+        results: list[ReadResult],
+        max_concurrency: int = 10,
+        timeout: float = 30.0,
+        fall_back_to: Sequence[str] = (),
+    ) -> AsyncIterator[tuple[type[Resource], str, bytes | None]]:
+        """The pages of lists as the server sends them (Secrets: without values), with kind and scope, for a snapshot.
 
-        None says that the list starts again, and that the pages before it do not count.
+        A body of None says that the list starts again, and that the pages before it do not count. ``results`` gets
+        how each list went. ``timeout`` bounds each list; one after the other is read, so that memory stays small.
         """
         await self.open()
-        async for body in self._pages(kind, namespace, asyncio.Semaphore(1)):
-            yield body
+        gate = asyncio.Semaphore(min(max_concurrency, 100))
+        for kind in kinds:
+            left = kind.scopes(namespaces)
+            while left:
+                scope = left.pop(0)
+                result = ReadResult(kind=kind.kind, namespace=scope)
+                results.append(result)
+                async for body in self._recorded(result, kind, scope, gate, timeout):
+                    yield kind, scope, body
+                if result.status == "forbidden" and not scope and kind.namespaced:
+                    left = list(fall_back_to) or [self.access.namespace]
+        self._raise_if_nothing([Read(result.kind, result.namespace, result) for result in results])
 
     # --- one list ----------------------------------------------------------------------------------------
 
@@ -193,37 +214,52 @@ class LiveSource:
         """One kind in one scope. Never raises but for cancellation: the result says how it went."""
         result = ReadResult(kind=kind.kind, namespace=namespace)
         read = Read(kind.kind, namespace, result)
-        began = perf_counter()
-        try:
-            async with asyncio.timeout(timeout):
-                async for body in self._pages(kind, namespace, gate, result=result):
-                    if body is None:
-                        read.objects, read.undecodable = [], []
-                        continue
-                    page = decode_page(kind, body)
-                    del body
-                    read.objects += page.objects
-                    read.undecodable += page.undecodable
-                    if on_page:
-                        on_page(kind.kind, namespace, len(read.objects), False)
-        except _Answered as answer:
-            result.status, result.reason = _status(answer, read), answer.message
-        except TimeoutError:
-            self._incomplete(read, f"no answer within {timeout:g} s")
-        except msgspec.DecodeError as error:
-            self._incomplete(read, f"the answer is no list: {error}")
-        except _BROKEN as error:
-            self._incomplete(read, self._connection_error(error).message)
+        async for body in self._recorded(result, kind, namespace, gate, timeout):
+            if body is None:
+                read.objects, read.undecodable = [], []
+                continue
+            page = decode_page(kind, body)
+            del body
+            read.objects += page.objects
+            read.undecodable += page.undecodable
+            if on_page:
+                on_page(kind.kind, namespace, len(read.objects), False)
         result.objects = len(read.objects)
-        result.seconds = perf_counter() - began
         if on_page:
             on_page(kind.kind, namespace, len(read.objects), True)
         return read
 
-    @staticmethod
-    def _incomplete(read: Read, reason: str) -> None:
-        read.result.status = "partial" if read.objects else "failed"
-        read.result.reason = reason
+    async def _recorded(
+        self, result: ReadResult, kind: type[Resource], namespace: str, gate: asyncio.Semaphore, timeout: float
+    ) -> AsyncIterator[bytes | None]:
+        """The pages of a list that hold lists; whatever ends it early is written down in ``result``, not raised."""
+        began = perf_counter()
+        came = False
+
+        def ended(reason: str) -> None:
+            result.status, result.reason = "partial" if came else "failed", reason
+
+        try:
+            async with asyncio.timeout(timeout):
+                async for body in self._pages(kind, namespace, gate, result=result):
+                    if body is not None and not _LIST.search(body, 0, _HEAD):
+                        ended(f"the answer is no list: {quote(body[:200].decode(errors='replace'), 80)}")
+                        break
+                    yield body
+                    came = body is not None
+        except _Answered as answer:
+            ended(f"{answer.status} {answer.message}")
+            if not came and answer.status in (403, 404):
+                result.status = "forbidden" if answer.status == 403 else "absent"
+                result.reason = answer.message
+        except TimeoutError:
+            ended(f"no answer within {timeout:g} s")
+        except msgspec.DecodeError as error:
+            ended(f"the answer is no list: {error}")
+        except _BROKEN as error:
+            ended(self._connection_error(error).message)
+        finally:
+            result.seconds = perf_counter() - began
 
     async def _pages(
         self,
@@ -372,8 +408,8 @@ class LiveSource:
         raise Forbidden(
             f"User {self.access.user!r} of context {self.access.context!r} may read nothing of what was asked for: "
             + last.result.reason,
-            advice=f"A {role} with {{apiGroups: [{kind.group!r}], resources: [{kind.plural}], verbs: [list]}}, and so "
-            "on for each kind, would grant it; or name a namespace that you may read with -n.",
+            advice=f"A {role} with {{apiGroups: [{kind.group!r}], resources: [{kind.plural}], verbs: [list]}}, and "
+            "so on for each kind, would grant it; or name a namespace that you may read with -n.",
         )
 
     def _connection_error(self, error: BaseException) -> K8sGPTError:
@@ -404,16 +440,6 @@ async def _gathered(coroutines: Sequence[Any]) -> list[Any]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _status(answer: _Answered, read: Read) -> ReadStatus:
-    match answer.status:
-        case 403:
-            return "forbidden"
-        case 404:
-            return "absent"
-    answer.message = f"{answer.status} {answer.message}".strip()
-    return "partial" if read.objects else "failed"
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

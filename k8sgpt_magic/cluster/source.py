@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -79,6 +79,22 @@ class Source(Protocol):
         timeout: float = 30.0,
     ) -> Collection[ObjectRef]:
         """The objects of these kinds whose labels a selector (``kubectl -l``) picks."""
+        ...
+
+    def pages(
+        self,
+        kinds: Sequence[type[Resource]],
+        namespaces: Sequence[str] = (),
+        *,
+        results: list[ReadResult],
+        max_concurrency: int = 10,
+        timeout: float = 30.0,
+        fall_back_to: Sequence[str] = (),
+    ) -> AsyncIterator[tuple[type[Resource], str, bytes | None]]:
+        """The same lists as the bytes they came as, for a snapshot: kind, scope and body, in any order.
+
+        A body of None says that the list starts again. By the end, ``results`` has a result for each list.
+        """
         ...
 
     def now(self) -> datetime:

@@ -54,6 +54,9 @@ CREATION_GRACE = 60
 NAMED_PODS = 10
 """How many unready pods a finding names as possible causes."""
 
+QUOTED_PODS = 5
+"""How many of them it quotes as evidence."""
+
 
 # --- time ------------------------------------------------------------------------------------------------
 
@@ -132,15 +135,16 @@ def oldest(pods: Iterable[Pod]) -> datetime | None:
     return min((time for pod in pods if (time := unready_since(pod))), default=None)
 
 
-def with_troubles(pods: Iterable[Pod], limit: int = 3) -> str:
+def with_troubles(pods: Sequence[Pod], limit: int = 3) -> str:
     """``web-1 (CrashLoopBackOff) and web-2 (not ready)``."""
-    return joined([f"{pod.name} ({quote(trouble_of(pod), 60)})" for pod in pods], limit)
+    named = [f"{pod.name} ({quote(trouble_of(pod), 60)})" for pod in pods[:limit]]
+    return joined(named + [pod.name for pod in pods[limit:]], limit)
 
 
 def pod_facts(pods: Sequence[Pod]) -> list[Fact]:
     """What the pods' own conditions say, as evidence; details are in the pods' own findings."""
     facts: list[Fact] = []
-    for pod in pods[:NAMED_PODS]:
+    for pod in pods[:QUOTED_PODS]:
         ready = condition(pod.status.conditions, "Ready")
         words = f": {ready.message}" if ready and ready.message else ""
         facts.append((f"Pod {pod.name}", quote(f"{pod.status.phase} {trouble_of(pod)}{words}", EVIDENCE_LIMIT)))
@@ -159,7 +163,7 @@ def are_ready(ready: int, desired: int) -> str:
     return f"{ready or 'none'} of {count(desired, 'replica')} {'are' if ready > 1 else 'is'} ready"
 
 
-def sentence(text: str) -> str:
+def capitalized(text: str) -> str:
     """Text that starts with a capital and ends with one full stop."""
     return text[:1].upper() + text[1:].rstrip(" .") + "."
 
@@ -210,7 +214,8 @@ class Refusal(Struct, frozen=True):
     """Why the API server does not let a controller create a pod.
 
     ``rule`` is quota, limit range, pod security, denied, webhook failed, service account or other. ``blames`` ends
-    a sentence, and ``words`` are the server's own. ``because`` are the objects in whose name it refuses.
+    a sentence (empty: no known rule), and ``words`` are the server's own. ``because`` are the objects in whose name
+    it refuses.
     """
 
     rule: str
@@ -219,6 +224,10 @@ class Refusal(Struct, frozen=True):
     because: tuple[ObjectRef, ...] = ()
     evidence: tuple[Fact, ...] = ()
     masked: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        says = f"API server says: {quote(self.words or 'nothing')}"
+        return f"{self.blames}. The {says}" if self.blames else f"the {says}"
 
 
 _QUOTA = re.compile(r"(?:exceeded quota|failed quota): ([a-z0-9.-]+?)(?=[,:\s]|$)")
@@ -252,7 +261,7 @@ class Admission:
 
     def refusal(self, namespace: str, message: str) -> Refusal:
         # Long enough for any real message; a longer one is not worth the time of these expressions.
-        words = message[:_READ_CHARACTERS]
+        words = message[:_READ_CHARACTERS].removeprefix("Error creating: ")
         if found := _QUOTA.search(words):
             return self._by_quota(namespace, found[1], words)
         if _LIMIT_RANGE.search(words):
@@ -271,13 +280,13 @@ class Admission:
             account = ObjectRef("ServiceAccount", found[1], found[2])
             blames = f"their ServiceAccount {account.name} does not exist"
             return Refusal("service account", blames, words, (account,), masked=names_in(words))
-        return Refusal("other", "the API server refuses them", words, masked=names_in(words))
+        return Refusal("other", "", words, masked=names_in(words))
 
     def _by_quota(self, namespace: str, name: str, words: str) -> Refusal:
         if "failed quota" in words:
             blames = f"ResourceQuota {name} demands requests or limits that they do not state"
         else:
-            blames = f"ResourceQuota {name} is used up"
+            blames = f"ResourceQuota {name} leaves no room for them"
         evidence: list[Fact] = []
         if quota := self._view.get(ResourceQuota, namespace, name):
             full = _exhausted(quota, words)

@@ -89,7 +89,7 @@ class TerminalProgress(_Paced):
         if self._bar is None:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=1.0, leave=False, bar_format="{percentage:3.0f}% |{bar:24}| {desc}")
+            self._bar = tqdm(total=1.0, leave=False, disable=None, bar_format="{percentage:3.0f}% |{bar:24}| {desc}")
         self._bar.n = _fraction(progress)
         self._bar.set_description_str(_line(progress))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from k8sgpt_magic.views.lines import headline, notes, printable
 
@@ -13,35 +13,49 @@ if TYPE_CHECKING:
 # More rows than anybody reads; the frame has them all.
 ROWS = 60
 
-_COLUMNS = ("severity", "code", "namespace", "name", "message", "cause")
+_COLUMNS = ("severity", "code", "where", "message", "cause")
 
 
 def render(findings: Findings, *, rows: int = ROWS, width: int | None = None) -> str:
     """The headline, a table of at most ``rows`` findings as wide as the terminal, and the notes below it."""
-    width = width or max(100, shutil.get_terminal_size((140, 24)).columns)
+    width = width or max(120, shutil.get_terminal_size((160, 24)).columns)
     summary = findings.summary
     lines = [headline(findings, summary)]
     if len(findings):
-        table = findings.head(rows)[list(_COLUMNS)].astype(str)
-        table["name"] = table["name"].where(
-            findings["container"] == "", table["name"] + "[" + findings["container"] + "]"
-        )
-        for column in table.columns:
-            table[column] = table[column].map(printable)
-        table["cause"] = table["cause"].map(_short)
-        taken = sum(int(table[column].str.len().max()) + 2 for column in table.columns if column != "message")
-        room = max(40, width - taken)
-        table["message"] = table["message"].map(lambda text: text if len(text) <= room else text[: room - 1] + "…")
-        lines += ["", *_aligned(table.columns.tolist(), table.values.tolist())]
+        shown = findings.head(rows).to_dict("records")
+        # An id is long; what it is about is enough to find its row.
+        causes = {
+            row["id"]: f"{row['kind']}/{row['name']}" for row in findings.to_dict("records") if row["consequences"]
+        }
+        table = [
+            [
+                printable(str(cell))
+                for cell in (
+                    row["severity"],
+                    row["code"],
+                    _where(row),
+                    row["message"],
+                    causes.get(row["cause"], row["cause"]),
+                )
+            ]
+            for row in shown
+        ]
+        message = _COLUMNS.index("message")
+        taken = sum(max(len(row[at]) for row in table) + 2 for at in range(len(_COLUMNS)) if at != message)
+        room = max(50, width - taken)
+        for row in table:
+            if len(row[message]) > room:
+                row[message] = row[message][: room - 1] + "…"
+        lines += ["", *_aligned(list(_COLUMNS), table)]
         if len(findings) > rows:
             lines.append(f"... and {len(findings) - rows:,} more rows")
     return "\n".join([*lines, *(["", *below] if (below := notes(summary)) else [])])
 
 
-def _short(cause: str) -> str:
-    """``Pod/shop/web-1/PodImagePullBackOff/app`` as ``Pod/web-1``: enough to find the row."""
-    parts = cause.split("/")
-    return f"{parts[0]}/{parts[2]}" if len(parts) > 3 else "/".join(parts[:2])
+def _where(row: dict[Any, Any]) -> str:
+    namespace = f"{row['namespace']}/" if row["namespace"] else ""
+    container = f" [{row['container']}]" if row["container"] else ""
+    return f"{namespace}{row['name']}{container}"
 
 
 def _aligned(header: list[str], rows: list[list[str]]) -> list[str]:

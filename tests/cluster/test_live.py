@@ -385,7 +385,7 @@ def test_secrets_come_with_their_type_and_without_their_values(control_plane: Co
     async def raw() -> list[bytes | None]:
         source = LiveSource(kubeconfig=str(control_plane.kubeconfig("admin")))
         try:
-            return [body async for body in source.raw_pages(Secret, namespace)]
+            return [body async for _, _, body in source.pages([Secret], [namespace], results=[])]
         finally:
             await source.close()
 
