@@ -3,20 +3,33 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k8sgpt_magic.analyzers import registered
-from k8sgpt_magic.cluster.decode import decode_page
-from k8sgpt_magic.cluster.demo import demo_documents
+from k8sgpt_magic.cluster.decode import decode_page, iterate_documents
 from k8sgpt_magic.cluster.resources import KINDS
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.diagnosis.diagnose import diagnose
 
-DOCUMENTS = [document for document in demo_documents() if document.get("kind") in KINDS]
+DEMO = Path(__file__).parent.parent / "k8sgpt_magic" / "data" / "demo"
+
+
+def _demo_documents() -> list[dict[str, Any]]:
+    def plain(value: datetime) -> str:
+        return value.isoformat().replace("+00:00", "Z")
+
+    parts = [part for path in sorted(DEMO.glob("*.yaml")) for part in yaml.safe_load_all(path.read_text())]
+    documents = [document for part in parts for document in iterate_documents(part)]
+    return [json.loads(json.dumps(document, default=plain)) for document in documents if document["kind"] in KINDS]
+
+
+DOCUMENTS = _demo_documents()
 
 JUNK: list[Any] = [
     None, 0, -1, 2**63, 1.5, True, "", "x", "a" * 70_000, "\x00\x1b[31m\u202e", "<img src=x onerror=alert(1)>", "{{x}}", "%s{0}",
@@ -70,7 +83,9 @@ def damaged_clusters(draw: st.DrawFn) -> list[dict[str, Any]]:
         paths = _paths(documents[position])
         if paths:
             path = draw(st.sampled_from(paths))
-            documents[position] = _changed(documents[position], path, draw(st.sampled_from(JUNK)), drop=draw(st.booleans()))
+            documents[position] = _changed(
+                documents[position], path, draw(st.sampled_from(JUNK)), drop=draw(st.booleans())
+            )
     return documents
 
 
@@ -108,7 +123,8 @@ def test_one_kind_of_junk_in_every_text_of_the_cluster(value):
         return value if key in ("message", "reason", "name", "image", "key") else node
 
     documents = [
-        {**everywhere(document), "kind": document["kind"], "apiVersion": document["apiVersion"]} for document in DOCUMENTS
+        {**everywhere(document), "kind": document["kind"], "apiVersion": document["apiVersion"]}
+        for document in DOCUMENTS
     ]
     diagnosis = _diagnose(documents)
     assert all("Expected" in error.error for error in diagnosis.errors), diagnosis.errors

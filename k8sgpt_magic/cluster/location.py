@@ -56,7 +56,8 @@ class _Local:
         self._path = Path(path).expanduser()
         self.name = self._path.resolve().name or str(self._path)
         if not self._path.exists():
-            siblings = os.listdir(self._path.parent) if self._path.parent.is_dir() else []
+            folder = self._path.parent
+            siblings = [each.name for each in folder.iterdir()] if folder.is_dir() else []
             raise SnapshotError(f"There is no file {path}{nearest(self._path.name, siblings)}")
         if not self._path.is_file() and not self._path.is_dir():
             raise SnapshotError(f"{path} is neither a file nor a directory")
@@ -99,7 +100,7 @@ class _Remote:
         self._info: dict[str, Any] = {}
 
     def version(self) -> str:
-        # Asking a server each time would cost more than the reading saves; a refresh opens anew.
+        # Asking a server each time would cost more than it saves: a URL is read once a session.
         return "remote"
 
     def modified(self) -> datetime | None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -107,7 +108,7 @@ class Identity(Struct, rename="camel"):
     api_version: str | None = None
     kind: str | None = None
     metadata: Names = msgspec.field(default_factory=Names)
-    items: list[Raw] | None | msgspec.UnsetType = msgspec.UNSET
+    items: list[Raw] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _identity = msgspec.json.Decoder(Identity)
@@ -216,19 +217,73 @@ _EXPANSION = 10
 _EXPANDED_AT_LEAST = 100_000
 
 
+_ITEMS = re.compile(rb"^items:[ \t]*\r?\n(?=- )", re.MULTILINE)
+_ITEM = re.compile(rb"^- ", re.MULTILINE)
+_TOP_LEVEL = re.compile(rb"^[^\s#-]", re.MULTILINE)
+_SEVERAL_DOCUMENTS = re.compile(rb"^(---|\.\.\.)", re.MULTILINE)
+_ANCHOR = re.compile(rb"[:,\[{-]\s+&[^\s&]")
+
+
+# kubectl writes the kind after the items, and YAML that was cut off between two lines is still YAML.
+_NO_KIND = "a list without a kind, which is how a list ends that was cut off"
+
+
 def _yaml_documents(data: bytes) -> Iterator[Document]:
+    pieces = _items_apart(data)
+    if pieces is None:
+        for fields in _parsed(data):
+            yield from _documents_of(fields)
+            if isinstance(fields, dict) and fields.get("items") and not fields.get("kind"):
+                raise Damaged(_NO_KIND)
+        return
+    rest, items = pieces
+    about = next(_documents_of(next(_parsed(rest), None)), None)
+    if about is None or not about.is_list:
+        return
+    for line, item in items:
+        for fields in _parsed(item, line):
+            yield Document(about.api_version, about.kind, [each for each in fields if isinstance(each, dict)], True)
+    if not about.kind:
+        raise Damaged(_NO_KIND)
+
+
+def _items_apart(data: bytes) -> tuple[bytes, Iterator[tuple[int, bytes]]] | None:
+    """The items of a list as kubectl writes it, each with the lines before it, and the rest of the document.
+
+    A YAML document takes fifty times its size while it is parsed as a whole. In kubectl's layout an item begins with
+    a dash in the first column, where nothing inside an item can have one. None for all other layouts.
+    """
+    start = _ITEMS.search(data)
+    if start is None or _SEVERAL_DOCUMENTS.search(data, 1) or _ANCHOR.search(data):
+        return None
+    end = _TOP_LEVEL.search(data, start.end())
+    stop = end.start() if end else len(data)
+
+    def items() -> Iterator[tuple[int, bytes]]:
+        starts = [found.start() for found in _ITEM.finditer(data, start.end(), stop)]
+        line = data.count(b"\n", 0, start.end())
+        for first, last in pairwise([*starts, stop]):
+            yield line, data[first:last]
+            line += data.count(b"\n", first, last)
+
+    return data[: start.start()] + b"items: []\n" + data[stop:], items()
+
+
+def _parsed(data: bytes, line: int = 0) -> Iterator[Any]:
+    """The documents in YAML. ``line`` is how many lines of the file are before them."""
+    _check_depth(data)
     try:
         loader = _Loader(data)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Damaged(_yaml_reason(error)) from None
+        raise Damaged(_yaml_reason(error, line)) from None
     try:
         while loader.check_node():
             node = loader.get_node()
             if b"&" in data:
                 _check_aliases(node)
-            yield from _documents_of(loader.construct_document(node))
+            yield loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise Damaged(_yaml_reason(error)) from None
+        raise Damaged(_yaml_reason(error, line)) from None
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         # Values that do not fit the tag written before them, such as "!!timestamp soon".
         raise Damaged(f"{type(error).__name__}: {quote(str(error))}") from None
@@ -236,10 +291,34 @@ def _yaml_documents(data: bytes) -> Iterator[Document]:
         loader.dispose()
 
 
-def _yaml_reason(error: Exception) -> str:
+def _yaml_reason(error: Exception, line: int) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else quote(str(problem))
+    return f"line {line + mark.line + 1}, column {mark.column + 1}: {problem}" if mark else quote(str(problem))
+
+
+# libyaml's caller composes nodes by recursion in C and ends the process, not the parsing, when the stack is used up:
+# with a stack of 8 MiB somewhere past 20,000 levels.
+_DEPTH = 5_000
+_DEEP_BLOCK = re.compile(rb"^[ \t?:-]{%d}" % _DEPTH, re.MULTILINE)
+
+
+def _check_depth(data: bytes) -> None:
+    # A document that opens few collections cannot be deep, which is quicker to see than to parse it twice.
+    if data.count(b"[") + data.count(b"{") < _DEPTH and not _DEEP_BLOCK.search(data):
+        return
+    depth = 0
+    try:
+        for event in yaml.parse(data, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _DEPTH:
+                raise Damaged("it is nested too deeply")
+    except yaml.YAMLError:
+        # The parsing itself comes to the same place, after all documents before it.
+        return
 
 
 def _check_aliases(root: yaml.Node) -> None:
@@ -264,7 +343,7 @@ def _check_aliases(root: yaml.Node) -> None:
             pending.append((node, True))
             for child in children:
                 if id(child) in open_nodes:
-                    raise Damaged(f"line {child.start_mark.line + 1}: an alias that contains itself")
+                    raise Damaged("an alias that contains itself")
                 pending.append((child, False))
             continue
         open_nodes.discard(key)

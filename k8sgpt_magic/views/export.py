@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from k8sgpt_magic.views import text
-from k8sgpt_magic.views.lines import headline, notes, printable
+from k8sgpt_magic.views.lines import demo, headline, notes, printable
 
 if TYPE_CHECKING:
     from k8sgpt_magic.frame import Findings
@@ -71,7 +71,8 @@ def _markdown(findings: Findings) -> str:
             cells = (row["severity"], row["code"], place, row["message"], row["cause"])
             lines.append("| " + " | ".join(_cell(str(cell)) for cell in cells) + " |")
         lines.append("")
-    return "\n".join([*lines, *(f"{_cell(line)}  " for line in notes(findings.summary))])
+    below = [line for line in (demo(findings.summary), *notes(findings.summary)) if line]
+    return "\n".join([*lines, *(f"{_cell(line)}  " for line in below)])
 
 
 def _cell(content: str) -> str:

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from k8sgpt_magic.views.lines import headline, notes, printable
+from k8sgpt_magic.views.lines import demo, headline, notes, printable
 
 if TYPE_CHECKING:
     from k8sgpt_magic.frame import Findings
@@ -27,6 +27,8 @@ def render(findings: Findings, *, rows: int = ROWS) -> str:
     summary = findings.summary
     parts = [f"<style>{_style()}</style>", '<div class="k8sgpt">']
     parts.append(f'<div class="k8sgpt-head">{_text(headline(findings, summary))}</div>')
+    if said := demo(summary):
+        parts.append(f'<div class="k8sgpt-note">{_text(said)}</div>')
     if len(findings):
         header = "".join(f"<th>{name}</th>" for name in ("Severity", "Where", "What is wrong", "Since"))
         parts.append(f"<table><thead><tr>{header}</tr></thead><tbody>")
@@ -44,7 +46,7 @@ def _row(row: dict[Any, Any]) -> str:
     place = f"{row['namespace']}/{row['name']}" if row["namespace"] else row["name"]
     container = f' <span class="k8sgpt-faint">[{_text(row["container"])}]</span>' if row["container"] else ""
     parent = f'<br><span class="k8sgpt-faint">of {_text(row["parent"])}</span>' if row["parent"] else ""
-    where = f'<span class="k8sgpt-faint">{_text(row["kind"])}</span> {_text(place)}{container}{parent}'
+    where = f'<span class="k8sgpt-kind">{_text(row["kind"])}</span><br>{_text(place)}{container}{parent}'
     since = "" if row["since"] is None or row["since"] != row["since"] else f"{row['since']:%Y-%m-%d %H:%M}"
     return (
         f'<tr><td><span class="k8sgpt-severity k8sgpt-{_text(severity)}">{_text(severity)}</span></td>'

@@ -30,16 +30,19 @@ def headline(findings: Findings, summary: Summary) -> str:
     return f"{found or nothing} — {where}, {timing(summary)}"
 
 
+def demo(summary: Summary) -> str:
+    """Says that nothing of this is the user's, where it is not."""
+    return "This is the packaged demo cluster, not one of yours." if summary.is_demo else ""
+
+
 def timing(summary: Summary) -> str:
     took = f"{summary.seconds:.1f} s" if summary.seconds >= 0.05 else f"{summary.seconds * 1000:.0f} ms"
     return f"{took}, lists from {summary.age:.0f} s ago" if summary.age >= 1 else took
 
 
 def notes(summary: Summary) -> list[str]:
-    """What limits the result: the demo, what could not be read, what could not be judged."""
+    """What limits the result: what could not be read, what could not be judged."""
     lines = []
-    if summary.is_demo:
-        lines.append("This is the packaged demo cluster, not one of yours.")
     if summary.unreadable:
         lines.append(f"Not readable: {'; '.join(summary.unreadable)}.")
     if summary.errors:

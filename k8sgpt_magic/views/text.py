@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from k8sgpt_magic.views.lines import headline, notes, printable
+from k8sgpt_magic.views.lines import demo, headline, notes, printable
 
 if TYPE_CHECKING:
     from k8sgpt_magic.frame import Findings
@@ -20,7 +20,7 @@ def render(findings: Findings, *, rows: int = ROWS, width: int | None = None) ->
     """The headline, a table of at most ``rows`` findings as wide as the terminal, and the notes below it."""
     width = width or max(120, shutil.get_terminal_size((160, 24)).columns)
     summary = findings.summary
-    lines = [headline(findings, summary)]
+    lines = [headline(findings, summary), *([said] if (said := demo(summary)) else [])]
     if len(findings):
         shown = findings.head(rows).to_dict("records")
         # An id is long; what it is about is enough to find its row.

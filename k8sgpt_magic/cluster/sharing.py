@@ -1,0 +1,41 @@
+"""Objects that are alike keep one copy of what they have in common.
+
+The pods of a ReplicaSet differ in little more than their names, and lists come sorted by name, so that each is much
+like the one before it. Two thirds of the memory of a list of pods are parts that the one before has too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import force_setattr
+
+from k8sgpt_magic.cluster.resources import Fields, Resource
+
+
+def share_equal_parts(objects: Sequence[Resource], before: Resource | None = None) -> None:
+    """Let each object use those parts of the one before it that equal its own. Nothing can tell: parts are frozen.
+
+    ``before`` is the last object of the page before.
+    """
+    for each in objects:
+        if before is not None and type(before) is type(each):
+            _share(before, each)
+        before = each
+
+
+def _share(before: Any, each: Any) -> None:
+    for name in each.__struct_fields__:
+        theirs, own = getattr(before, name), getattr(each, name)
+        if theirs is own:
+            continue
+        if theirs == own:
+            force_setattr(each, name, theirs)
+        elif isinstance(own, Fields):
+            if type(theirs) is type(own):
+                _share(theirs, own)
+        elif isinstance(own, tuple) and isinstance(theirs, tuple) and len(theirs) == len(own):
+            for their_part, own_part in zip(theirs, own, strict=True):
+                if their_part is not own_part and isinstance(own_part, Fields) and type(their_part) is type(own_part):
+                    _share(their_part, own_part)
