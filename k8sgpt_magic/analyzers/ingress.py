@@ -1,0 +1,263 @@
+"""Ingress: does a controller serve it, and do its paths lead to something that answers?
+
+Source: https://kubernetes.io/docs/concepts/services-networking/ingress/
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from k8sgpt_magic.analyzers import analyzer
+from k8sgpt_magic.cluster.resources import EndpointSlice, Ingress, IngressBackend, IngressClass, Secret, Service
+from k8sgpt_magic.cluster.view import ClusterView
+from k8sgpt_magic.findings import Code, Finding
+from k8sgpt_magic.wording import ago, joined
+
+_DOCS = "https://kubernetes.io/docs/concepts/services-networking/ingress/"
+
+NO_CLASS = Code(
+    "IngressNoClass",
+    "warning",
+    "The Ingress names no class and the cluster has no default one, so no controller may serve it.",
+    f"{_DOCS}#default-ingress-class",
+)
+CLASS_MISSING = Code(
+    "IngressClassMissing",
+    "critical",
+    "The Ingress names a class that does not exist, so no controller serves it.",
+    f"{_DOCS}#ingress-class",
+)
+SERVICE_MISSING = Code(
+    "IngressServiceMissing",
+    "critical",
+    "A path leads to a Service that does not exist, so it answers with an error.",
+    f"{_DOCS}#the-ingress-resource",
+)
+SERVICE_PORT_MISSING = Code(
+    "IngressServicePortMissing",
+    "critical",
+    "A path leads to a port that its Service does not have.",
+    f"{_DOCS}#the-ingress-resource",
+)
+NO_READY_ENDPOINTS = Code(
+    "IngressNoReadyEndpoints",
+    "critical",
+    "A path leads to a Service without a ready endpoint, so it answers with an error.",
+    f"{_DOCS}#the-ingress-resource",
+)
+TLS_SECRET_MISSING = Code(
+    "IngressTLSSecretMissing",
+    "warning",
+    "The Secret with the certificate does not exist, so clients see the controller's own certificate or none.",
+    f"{_DOCS}#tls",
+)
+TLS_SECRET_WRONG_TYPE = Code(
+    "IngressTLSSecretWrongType",
+    "warning",
+    "The Secret named for TLS is not of the type that holds certificates.",
+    f"{_DOCS}#tls",
+)
+CONFLICT = Code(
+    "IngressPathConflict",
+    "warning",
+    "Two Ingresses claim the same host and path; which of them gets it is a matter of luck.",
+    f"{_DOCS}#multiple-matches",
+)
+NO_ADDRESS = Code(
+    "IngressNoAddress",
+    "warning",
+    "No controller has given the Ingress an address, though others of its class have one.",
+    f"{_DOCS}#ingress-controllers",
+)
+
+LEGACY_CLASS = "kubernetes.io/ingress.class"
+DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
+# GKE's controller serves these without an IngressClass object.
+_CLASSES_WITHOUT_OBJECT = {"gce", "gce-internal"}
+_CANARY = "nginx.ingress.kubernetes.io/canary"
+ADDRESS_GRACE = 600
+GRACE = 120
+
+
+@analyzer(
+    Ingress,
+    reads=[IngressClass, Service, EndpointSlice, Secret],
+    codes=[
+        NO_CLASS, CLASS_MISSING, SERVICE_MISSING, SERVICE_PORT_MISSING, NO_READY_ENDPOINTS, TLS_SECRET_MISSING,
+        TLS_SECRET_WRONG_TYPE, CONFLICT, NO_ADDRESS,
+    ],
+)  # fmt: skip
+def analyze(view: ClusterView) -> Iterator[Finding]:
+    """Ingresses that nothing serves, and paths that lead nowhere."""
+    served_classes = {_class_of(each) for each in view.all(Ingress) if each.status.load_balancer.ingress}
+    for ingress in view.all(Ingress):
+        yield from _class(view, ingress)
+        yield from _backends(view, ingress)
+        yield from _tls(view, ingress)
+        created = ingress.metadata.creation_timestamp
+        if (
+            not ingress.status.load_balancer.ingress
+            and _class_of(ingress) in served_classes
+            and view.older_than(created, ADDRESS_GRACE)
+        ):
+            yield NO_ADDRESS.finding(
+                ingress,
+                f"The Ingress has had no address for {ago(view.age(created))}; others of its class have one.",
+                since=created,
+                evidence=[("status.loadBalancer.ingress", "none")],
+            )
+    yield from _conflicts(view)
+
+
+def _class_of(ingress: Ingress) -> str:
+    return ingress.spec.ingress_class_name or ingress.metadata.annotations.get(LEGACY_CLASS, "")
+
+
+def _class(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
+    named = ingress.spec.ingress_class_name
+    if named:
+        if named not in _CLASSES_WITHOUT_OBJECT and view.missing(IngressClass, "", named):
+            known = sorted(each.name for each in view.all(IngressClass))
+            yield CLASS_MISSING.finding(
+                ingress,
+                f"IngressClass {named} does not exist; there are {joined(known) or 'none'}.",
+                evidence=[("spec.ingressClassName", named)],
+                masked=(named, *known),
+            )
+        return
+    # Controllers that go by the old annotation need no IngressClass object.
+    if LEGACY_CLASS in ingress.metadata.annotations or not view.readable(IngressClass):
+        return
+    if not any(each.metadata.annotations.get(DEFAULT_CLASS) == "true" for each in view.all(IngressClass)):
+        yield NO_CLASS.finding(
+            ingress,
+            "The Ingress names no class, and no IngressClass is marked as the default.",
+            evidence=[("spec.ingressClassName", "none")],
+        )
+
+
+def _backends(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
+    """One finding for each Service in trouble, with all the paths that lead to it."""
+    paths: defaultdict[tuple[str, str, int], list[str]] = defaultdict(list)
+    for where, backend in _routes(ingress):
+        if backend.service is not None and backend.service.name:
+            paths[backend.service.name, backend.service.port.name, backend.service.port.number].append(where)
+    reported: set[str] = set()
+    for (name, port_name, port_number), places in paths.items():
+        service = view.get(Service, ingress.namespace, name)
+        leading = joined(places, 4)
+        if service is None:
+            if name not in reported and view.missing(Service, ingress.namespace, name):
+                reported.add(name)
+                yield SERVICE_MISSING.finding(
+                    ingress,
+                    f"Service {name} does not exist; to it {_lead(places)} {leading}.",
+                    key=name,
+                    evidence=[(f"spec.rules {place}", name) for place in places[:10]],
+                    masked=(name, *_hosts(ingress)),
+                )
+            continue
+        port = port_name or port_number
+        if port and not any(port in (each.name, each.port) for each in service.spec.ports):
+            known = joined(each.name or str(each.port) for each in service.spec.ports)
+            yield SERVICE_PORT_MISSING.finding(
+                ingress,
+                f"Service {name} has no port {port} (it has {known or 'none'}); to it {_lead(places)} {leading}.",
+                key=f"{name}:{port}",
+                evidence=[(f"spec.rules {place}", f"{name}:{port}") for place in places[:10]],
+                masked=(name, *_hosts(ingress)),
+            )
+        elif name not in reported and _is_without_endpoints(view, service):
+            reported.add(name)
+            yield NO_READY_ENDPOINTS.finding(
+                ingress,
+                f"Service {name} has no ready endpoint; to it {_lead(places)} {leading}.",
+                key=name,
+                evidence=[(f"spec.rules {place}", name) for place in places[:10]],
+                because=[service],
+                masked=_hosts(ingress),
+            )
+
+
+def _lead(places: list[str]) -> str:
+    return "leads" if len(places) == 1 else "lead"
+
+
+def _routes(ingress: Ingress) -> Iterator[tuple[str, IngressBackend]]:
+    if ingress.spec.default_backend is not None:
+        yield "the default backend", ingress.spec.default_backend
+    for rule in ingress.spec.rules:
+        for path in rule.http.paths if rule.http else ():
+            yield f"{rule.host or '*'}{path.path or '/'}", path.backend
+
+
+def _hosts(ingress: Ingress) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rule.host for rule in ingress.spec.rules if rule.host))
+
+
+def _is_without_endpoints(view: ClusterView, service: Service) -> bool:
+    if service.spec.type == "ExternalName" or not view.readable(EndpointSlice, service.namespace):
+        return False
+    if not view.older_than(service.metadata.creation_timestamp, GRACE) and service.metadata.creation_timestamp:
+        return False
+    return not any(
+        endpoint.conditions.ready is not False
+        for each in view.endpoint_slices(service.namespace, service.name)
+        for endpoint in each.endpoints or ()
+    )
+
+
+def _tls(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
+    for name in dict.fromkeys(each.secret_name for each in ingress.spec.tls if each.secret_name):
+        hosts = joined(host for each in ingress.spec.tls if each.secret_name == name for host in each.hosts)
+        secret = view.get(Secret, ingress.namespace, name)
+        if view.missing(Secret, ingress.namespace, name):
+            yield TLS_SECRET_MISSING.finding(
+                ingress,
+                f"Secret {name}, with the certificate{f' for {hosts}' if hosts else ''}, does not exist.",
+                key=name,
+                evidence=[("spec.tls[].secretName", name)],
+                masked=(name, *_hosts(ingress)),
+            )
+        # A dump may have lost the type; only a type that is there can be wrong.
+        elif secret is not None and secret.type not in ("", "kubernetes.io/tls"):
+            yield TLS_SECRET_WRONG_TYPE.finding(
+                ingress,
+                f"Secret {name} is of type {secret.type}, and kubernetes.io/tls is needed.",
+                key=name,
+                evidence=[("spec.tls[].secretName", name), ("Secret type", secret.type)],
+                masked=(name,),
+            )
+
+
+def _conflicts(view: ClusterView) -> Iterator[Finding]:
+    claims: defaultdict[tuple[str, str, str, str], list[Ingress]] = defaultdict(list)
+    for ingress in view.all(Ingress):
+        # A canary shares its host and path on purpose.
+        if ingress.metadata.annotations.get(_CANARY) == "true":
+            continue
+        for rule in ingress.spec.rules:
+            for path in rule.http.paths if rule.http else ():
+                claims[_class_of(ingress), rule.host, path.path or "/", path.path_type].append(ingress)
+    shared: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    pairs: dict[tuple[str, str], tuple[Ingress, list[Ingress]]] = {}
+    for (_, host, url_path, _), claimants in claims.items():
+        distinct = list({each.ref: each for each in claimants}.values())
+        if len(distinct) < 2:
+            continue
+        distinct.sort(key=lambda each: (str(each.metadata.creation_timestamp or ""), each.namespace, each.name))
+        # Controllers prefer the oldest, so the later ones are where it shows.
+        for later in distinct[1:]:
+            key = (str(later.ref), str(distinct[0].ref))
+            shared[key].append(f"{host or '*'}{url_path}")
+            pairs[key] = (later, distinct[:1])
+    for key, claimed in shared.items():
+        later, (first,) = pairs[key]
+        yield CONFLICT.finding(
+            later,
+            f"Ingress {first.namespace}/{first.name} claims {joined(claimed, 3)} too.",
+            key=f"{first.namespace}/{first.name}",
+            evidence=[("spec.rules", place) for place in claimed[:10]],
+            masked=(first.namespace, first.name, *_hosts(later)),
+        )

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from tests.analyzers.test_pod import LONG_AGO
+from tests.analyzers.test_service import FAILING, HEALTHY, endpoints, service
+from tests.views import codes, diagnose_all, findings
+
+CLASS = "\n---\n{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: nginx, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}}"
+WEB = HEALTHY + service("selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]") + endpoints()
+
+
+def ingress(backend: str = "{name: web, port: {number: 80}}", *, spec: str = "", metadata: str = "", name: str = "front", path: str = "/", status: str = "") -> str:
+    return f"""
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: {name}, namespace: shop, creationTimestamp: '{LONG_AGO}'{', ' + metadata if metadata else ''}}}
+spec: {{{spec + ', ' if spec else ''}rules: [{{host: shop.example.com, http: {{paths: [{{path: {path}, pathType: Prefix, backend: {{service: {backend}}}}}]}}}}]}}
+status: {{{status}}}
+"""
+
+
+def test_an_ingress_that_leads_to_a_ready_service_is_no_problem():
+    assert codes("Ingress", WEB + CLASS + ingress()) == []
+    assert codes("Ingress", WEB + CLASS + ingress("{name: web, port: {name: http}}")) == []
+
+
+def test_no_class_is_a_problem_only_where_there_is_no_default():
+    other = CLASS.replace("'true'", "'false'")
+    assert codes("Ingress", WEB + other + ingress()) == ["IngressNoClass"]
+    assert codes("Ingress", WEB + other + ingress(metadata="annotations: {kubernetes.io/ingress.class: nginx}")) == []
+    assert codes("Ingress", WEB + ingress(), forbidden=["IngressClass"]) == []
+
+
+def test_a_class_that_does_not_exist_is_named_except_those_that_need_no_object():
+    [finding] = findings("Ingress", WEB + CLASS + ingress(spec="ingressClassName: traefik"))
+    assert (finding.code, finding.severity) == ("IngressClassMissing", "critical")
+    assert "traefik" in finding.message
+    assert "nginx" in finding.message
+    assert codes("Ingress", WEB + CLASS + ingress(spec="ingressClassName: gce")) == []
+
+
+def test_a_service_that_does_not_exist_is_reported_once_with_all_its_paths():
+    paths = "{path: /a, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}, {path: /b, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}"
+    manifest = WEB + CLASS + ingress().replace("paths: [", f"paths: [{paths}, ")
+    [finding] = findings("Ingress", manifest)
+    assert finding.code == "IngressServiceMissing"
+    assert "shop.example.com/a" in finding.message
+    assert "shop.example.com/b" in finding.message
+    assert codes("Ingress", manifest, forbidden=["Service"]) == []
+
+
+def test_the_default_backend_is_looked_at_and_a_resource_backend_left_alone():
+    gone = ingress(spec="defaultBackend: {service: {name: gone, port: {number: 80}}}")
+    assert codes("Ingress", WEB + CLASS + gone) == ["IngressServiceMissing"]
+    bucket = ingress(spec="defaultBackend: {resource: {kind: Bucket, name: b}}")
+    assert codes("Ingress", WEB + CLASS + bucket) == []
+
+
+def test_a_port_that_the_service_does_not_have_is_reported():
+    [finding] = findings("Ingress", WEB + CLASS + ingress("{name: web, port: {number: 8081}}"))
+    assert finding.code == "IngressServicePortMissing"
+    assert "8081" in finding.message
+    assert codes("Ingress", WEB + CLASS + ingress("{name: web, port: {name: https}}")) == ["IngressServicePortMissing"]
+
+
+def test_an_ingress_on_a_service_without_ready_endpoints_points_at_what_broke_the_pods():
+    broken = FAILING + service("selector: {app: web}, ports: [{port: 80}]") + endpoints("false")
+    found = {finding.kind: finding for finding in diagnose_all(broken + CLASS + ingress())}
+    assert found["Ingress"].code == "IngressNoReadyEndpoints"
+    assert found["Ingress"].cause == found["Service"].cause == found["Pod"].id
+
+
+TLS = "tls: [{hosts: [shop.example.com], secretName: cert}]"
+
+
+def test_the_secret_with_the_certificate_must_exist_and_be_of_its_type():
+    secret = "\n---\n{apiVersion: v1, kind: Secret, metadata: {name: cert, namespace: shop}, type: %s}"
+    assert codes("Ingress", WEB + CLASS + ingress(spec=TLS)) == ["IngressTLSSecretMissing"]
+    assert codes("Ingress", WEB + CLASS + ingress(spec=TLS), forbidden=["Secret"]) == []
+    assert codes("Ingress", WEB + CLASS + ingress(spec=TLS) + secret % "Opaque") == ["IngressTLSSecretWrongType"]
+    assert codes("Ingress", WEB + CLASS + ingress(spec=TLS) + secret % "kubernetes.io/tls") == []
+
+
+def test_two_ingresses_of_one_class_on_one_path_conflict_and_a_canary_does_not():
+    [finding] = findings("Ingress", WEB + CLASS + ingress() + ingress(name="later"))
+    assert (finding.code, finding.name) == ("IngressPathConflict", "later")
+    assert "shop/front" in finding.message
+    assert codes("Ingress", WEB + CLASS + ingress() + ingress(name="later", path="/other")) == []
+    canary = ingress(name="later", metadata="annotations: {nginx.ingress.kubernetes.io/canary: 'true'}")
+    assert codes("Ingress", WEB + CLASS + ingress() + canary) == []
+
+
+def test_no_address_is_a_problem_where_others_of_the_class_have_one():
+    served = ingress(name="served", path="/served", status="loadBalancer: {ingress: [{ip: 1.2.3.4}]}")
+    assert codes("Ingress", WEB + CLASS + ingress() + served) == ["IngressNoAddress"]
+    assert codes("Ingress", WEB + CLASS + ingress()) == []

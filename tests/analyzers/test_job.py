@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.views import codes, diagnose_all, findings
+
+STARTED = "2026-11-02T07:00:00Z"
+
+
+def job(status: str = "", spec: str = "", name: str = "nightly", created: str = STARTED, owner: str = "") -> str:
+    owners = f", ownerReferences: [{{kind: CronJob, name: {owner}, controller: true}}]" if owner else ""
+    return f"""
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: {name}, namespace: batch, creationTimestamp: '{created}'{owners}}}
+spec: {{backoffLimit: 3{', ' + spec if spec else ''}}}
+status: {{startTime: '{created}'{', ' + status if status else ''}}}
+"""
+
+
+def failed_pod(job: str = "nightly") -> str:
+    return f"""
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {job}-x1, namespace: batch, creationTimestamp: '{STARTED}', ownerReferences: [{{kind: Job, name: {job}, controller: true}}]}}
+spec: {{nodeName: n, restartPolicy: Never, containers: [{{name: work}}]}}
+status: {{phase: Failed, containerStatuses: [{{name: work, state: {{terminated: {{exitCode: 3, reason: Error, message: 'disk full', finishedAt: '{STARTED}'}}}}}}]}}
+"""
+
+
+FAILED = "failed: 4, conditions: [{type: Failed, status: 'True', reason: %s, message: 'it has %s', lastTransitionTime: '2026-11-02T08:00:00Z'}]"
+
+
+@pytest.mark.parametrize("reason", ["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy", "FailedIndexes"])
+def test_a_job_that_failed_for_good_says_why_and_how_its_pods_ended(reason):
+    [finding] = findings("Job", job(FAILED % (reason, reason)) + failed_pod())
+    assert (finding.code, finding.severity) == ("JobFailed", "critical")
+    for fact in (reason, "exit code 3", "disk full"):
+        assert fact in finding.message
+
+
+def test_the_pod_that_failed_is_the_cause_of_the_job():
+    found = {finding.kind: finding for finding in diagnose_all(job(FAILED % ("BackoffLimitExceeded", "x")) + failed_pod())}
+    assert found["Job"].cause == found["Pod"].id
+
+
+@pytest.mark.parametrize("type", ["Complete", "SuccessCriteriaMet"])
+def test_a_job_that_succeeded_after_retries_is_no_problem(type):
+    assert codes("Job", job(f"failed: 2, succeeded: 1, conditions: [{{type: {type}, status: 'True'}}]")) == []
+
+
+def test_a_failed_condition_that_is_false_is_no_failure():
+    assert codes("Job", job("ready: 1, active: 1, conditions: [{type: Failed, status: 'False'}]")) == []
+
+
+@pytest.mark.parametrize(("failed", "severity"), [(1, "info"), (2, "warning")])
+def test_a_job_that_still_retries_is_not_failed(failed, severity):
+    [finding] = findings("Job", job(f"failed: {failed}, active: 1, ready: 1") + failed_pod())
+    assert (finding.code, finding.severity) == ("JobRetrying", severity)
+    assert "exit code 3" in finding.message
+
+
+def test_a_failed_run_is_history_once_a_later_run_succeeded():
+    cron = "\n---\n{apiVersion: batch/v1, kind: CronJob, metadata: {name: report, namespace: batch}, spec: {schedule: '0 * * * *'}}"
+    failed = job(FAILED % ("BackoffLimitExceeded", "x"), name="report-1", owner="report")
+    later = job("succeeded: 1, conditions: [{type: Complete, status: 'True'}]", name="report-2", created="2026-11-02T08:00:00Z", owner="report")
+    assert [finding.severity for finding in findings("Job", cron + failed)] == ["critical"]
+    [finding] = findings("Job", cron + failed + later)
+    assert finding.severity == "info"
+    assert "report-2" in finding.message
+
+
+def test_a_job_without_a_ready_pod_for_long_is_stuck():
+    assert codes("Job", job("active: 1, ready: 0")) == ["JobStuck"]
+    assert codes("Job", job("active: 1, ready: 1")) == []
+    assert codes("Job", job("active: 1, ready: 0", created="2026-11-02T08:58:00Z")) == []
+
+
+def test_a_job_near_its_deadline_is_reported():
+    assert codes("Job", job("active: 1, ready: 1", "activeDeadlineSeconds: 7500")) == ["JobDeadlineNear"]
+    assert codes("Job", job("active: 1, ready: 1", "activeDeadlineSeconds: 75000")) == []
+
+
+def test_suspension_is_worth_knowing_after_a_day_and_normal_before():
+    assert codes("Job", job("", "suspend: true")) == []
+    [finding] = findings("Job", job("", "suspend: true", created="2026-10-30T00:00:00Z"))
+    assert (finding.code, finding.severity) == ("JobSuspended", "info")
+
+
+def test_a_pull_secret_that_does_not_exist_is_reported_once_and_only_where_secrets_were_read():
+    manifest = job("active: 1, ready: 1", "template: {spec: {imagePullSecrets: [{name: registry}]}}")
+    assert codes("Job", manifest) == ["JobImagePullSecretMissing"]
+    assert codes("Job", manifest, forbidden=["Secret"]) == []
+    assert codes("Job", manifest + "\n---\n{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: batch}}") == []

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.analyzers.test_pod import LONG_AGO
+from tests.analyzers.test_service import HEALTHY
+from tests.views import codes, findings
+
+NAMESPACE = "\n---\n{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}"
+DNS = "{ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]}"
+
+
+def policy(spec: str, name: str = "p") -> str:
+    return f"""
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: {name}, namespace: shop, creationTimestamp: '{LONG_AGO}'}}
+spec: {{{spec}}}
+"""
+
+
+def of(*policies: str, **options: object) -> list[str]:
+    return codes("NetworkPolicy", HEALTHY + NAMESPACE + "".join(policies), **options)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "podSelector: {}, policyTypes: [Ingress]",
+        "podSelector: {}",
+        "podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]",
+        f"podSelector: {{}}, policyTypes: [Egress], egress: [{DNS}]",
+        "podSelector: {}, policyTypes: [Egress], egress: [{}]",
+        "podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}]}]",
+        "podSelector: {}, ingress: [{from: [{namespaceSelector: {}}]}]",
+        "podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]",
+    ],
+)
+def test_usual_policies_are_no_problem_and_a_denial_is_not_called_open(spec):
+    assert of(policy(spec)) == []
+
+
+@pytest.mark.parametrize(
+    "selector", ["{matchLabels: {app: api}}", "{matchExpressions: [{key: app, operator: In, values: [api]}]}", "{matchExpressions: [{key: app, operator: DoesNotExist}]}"]
+)
+def test_a_selector_that_matches_nothing_is_worth_knowing(selector):
+    [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {selector}"))
+    assert (finding.code, finding.severity) == ("NetworkPolicySelectsNothing", "info")
+
+
+def test_pods_that_may_reach_something_but_no_name_server_are_reported():
+    database = "egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 5432}]}]"
+    [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {{}}, policyTypes: [Egress], {database}"))
+    assert (finding.code, finding.severity) == ("NetworkPolicyNoDNS", "warning")
+    assert "web-1" in finding.message
+
+
+def test_policies_are_judged_together():
+    database = policy("podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{ports: [{port: 5432}]}]", "database")
+    names = policy(f"podSelector: {{}}, policyTypes: [Egress], egress: [{DNS}]", "names")
+    assert of(database) == ["NetworkPolicyNoDNS"]
+    assert of(database, names) == []
+
+
+def test_pods_that_may_reach_nothing_at_all_are_meant_to():
+    [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy("podSelector: {}, policyTypes: [Egress]"))
+    assert (finding.code, finding.severity) == ("NetworkPolicyNoDNS", "info")
+
+
+def test_a_range_of_ports_may_hold_the_name_servers():
+    assert of(policy("podSelector: {}, policyTypes: [Egress], egress: [{ports: [{protocol: UDP, port: 1, endPort: 100}]}]")) == []
+
+
+@pytest.mark.parametrize(
+    "peer", ["{podSelector: {matchLabels: {app: api}}}", "{namespaceSelector: {matchLabels: {team: b}}}", "{namespaceSelector: {matchLabels: {team: a}}, podSelector: {matchLabels: {app: api}}}"]
+)
+def test_a_peer_that_does_not_exist_is_worth_knowing_where_everything_was_read(peer):
+    manifest = policy(f"podSelector: {{}}, ingress: [{{from: [{peer}]}}]")
+    assert of(manifest) == ["NetworkPolicyPeerMatchesNothing"]
+    assert of(manifest, forbidden=["Namespace"]) == []
+
+
+def test_a_named_port_must_be_one_of_the_selected_pods():
+    assert of(policy("podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: metrics}]}]")) == ["NetworkPolicyPortMissing"]
+    ported = HEALTHY.replace("resources:", "ports: [{name: metrics, containerPort: 9090}], resources:")
+    named = policy("podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: metrics}]}]")
+    assert codes("NetworkPolicy", ported + NAMESPACE + named) == []
+
+
+@pytest.mark.parametrize("rule", ["{}", "{from: []}", "{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}", "{from: [{ipBlock: {cidr: '::/0'}}]}"])
+def test_a_rule_for_everybody_is_worth_knowing(rule):
+    [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {{}}, ingress: [{rule}]"))
+    assert (finding.code, finding.severity) == ("NetworkPolicyOpenToAll", "info")
+
+
+def test_nothing_is_said_where_pods_are_not_readable():
+    assert of(policy("podSelector: {matchLabels: {app: api}}"), forbidden=["Pod"]) == []

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from tests.analyzers.test_pod import LONG_AGO, READY, UNREADY, container, pod
+from tests.views import codes, diagnose_all, findings
+
+WEB = "labels: {app: web, tier: front}"
+HEALTHY = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", conditions=READY), metadata=WEB)
+FAILING = pod(container("waiting: {reason: ImagePullBackOff, message: m}", phase="Pending", conditions=UNREADY), metadata=WEB)
+
+
+def service(spec: str = "selector: {app: web}, ports: [{port: 80, targetPort: 8080}]", status: str = "", name: str = "web") -> str:
+    return f"""
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: shop, creationTimestamp: '{LONG_AGO}'}}
+spec: {{{spec}}}
+status: {{{status}}}
+"""
+
+
+def endpoints(ready: str = "true", name: str = "web") -> str:
+    return f"""
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}-abc, namespace: shop, labels: {{kubernetes.io/service-name: {name}}}}}
+endpoints: [{{addresses: [10.0.0.1], conditions: {{ready: {ready}}}}}]
+"""
+
+
+def test_a_service_with_a_ready_pod_is_no_problem():
+    assert codes("Service", HEALTHY + service() + endpoints()) == []
+
+
+def test_a_selector_that_matches_nothing_is_reported_with_the_label_that_was_meant():
+    [finding] = findings("Service", HEALTHY + service("selector: {app: web, tier: back}"))
+    assert (finding.code, finding.severity) == ("ServiceSelectsNoPods", "critical")
+    assert "tier=front in place of tier=back" in finding.message
+
+
+def test_one_problem_is_one_finding_however_many_labels_the_selector_has():
+    assert codes("Service", service("selector: {a: x, b: y, c: z}")) == ["ServiceSelectsNoPods"]
+
+
+def test_pods_that_are_all_unready_are_the_cause():
+    found = {finding.kind: finding for finding in diagnose_all(FAILING + service() + endpoints("false"))}
+    assert found["Service"].code == "ServiceNoReadyEndpoints"
+    assert found["Service"].cause == found["Pod"].id
+
+
+def test_where_endpoint_slices_are_not_readable_the_pods_decide_and_where_pods_are_not_nothing_is_said():
+    assert codes("Service", FAILING + service(), forbidden=["EndpointSlice"]) == ["ServiceNoReadyEndpoints"]
+    assert codes("Service", HEALTHY + service(), forbidden=["EndpointSlice"]) == []
+    assert codes("Service", service(), forbidden=["Pod"]) == []
+
+
+def test_some_unready_pods_among_ready_ones_are_worth_knowing():
+    unready = "\n---\n" + pod(container(f"running: {{startedAt: '{LONG_AGO}'}}"), metadata=WEB).replace("web-1", "web-2")
+    [finding] = findings("Service", HEALTHY + unready + service() + endpoints())
+    assert (finding.code, finding.severity) == ("ServiceEndpointsNotReady", "info")
+    assert "web-2" in finding.message
+
+
+def test_a_service_that_publishes_unready_addresses_wants_them():
+    assert codes("Service", FAILING + service("selector: {app: web}, publishNotReadyAddresses: true") + endpoints("false")) == []
+
+
+def test_what_is_scaled_to_zero_on_purpose_is_worth_knowing():
+    idle = "\n---\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {replicas: 0, template: {metadata: {labels: {app: web}}}}}"
+    [finding] = findings("Service", service() + idle)
+    assert (finding.code, finding.severity) == ("ServiceScaledToZero", "info")
+
+
+def test_aliases_headless_services_and_endpoints_kept_by_hand_are_no_problem():
+    assert codes("Service", service("type: ExternalName, externalName: db.example.com")) == []
+    assert codes("Service", HEALTHY + service("clusterIP: None, selector: {app: web}") + endpoints()) == []
+    assert codes("Service", service("ports: [{port: 5432}]") + endpoints()) == []
+    assert codes("Service", service("selector: {app: external}") + endpoints()) == []
+
+
+def test_a_service_without_selector_and_endpoints_is_reported_but_not_the_api_servers():
+    assert codes("Service", service("ports: [{port: 5432}]")) == ["ServiceNoEndpoints"]
+    assert codes("Service", service("ports: [{port: 443}]", name="kubernetes").replace("shop", "default")) == []
+
+
+def test_a_named_target_port_must_exist_and_a_number_need_not_be_declared():
+    ported = HEALTHY.replace("resources:", "ports: [{name: http, containerPort: 8080}], resources:")
+    by_name = service("selector: {app: web}, ports: [{port: 80, targetPort: %s}]")
+    [finding] = findings("Service", ported + by_name.replace("%s", "metrics") + endpoints())
+    assert finding.code == "ServiceTargetPortMissing"
+    assert "'metrics'" in finding.message
+    assert "http" in finding.message
+    assert codes("Service", ported + by_name.replace("%s", "http") + endpoints()) == []
+    assert codes("Service", ported + by_name.replace("%s", "9999") + endpoints()) == []
+
+
+def test_a_load_balancer_that_does_not_come_is_reported_after_a_while():
+    waiting = service("type: LoadBalancer, selector: {app: web}")
+    assert codes("Service", HEALTHY + waiting + endpoints()) == ["ServiceLoadBalancerPending"]
+    assert codes("Service", HEALTHY + waiting.replace(LONG_AGO, "2026-11-02T08:55:00Z") + endpoints()) == []
+    served = service("type: LoadBalancer, selector: {app: web}", "loadBalancer: {ingress: [{ip: 1.2.3.4}]}")
+    assert codes("Service", HEALTHY + served + endpoints()) == []
