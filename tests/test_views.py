@@ -19,7 +19,14 @@ NASTY = '<img src=x onerror=alert(1)> | *bold* `code` [link](javascript:x) \x1b[
 
 
 def _finding(**fields):
-    given = {"code": "PodCrashLoopBackOff", "severity": "critical", "kind": "Pod", "namespace": "shop", "name": "web-1", "message": "It crashes."}
+    given = {
+        "code": "PodCrashLoopBackOff",
+        "severity": "critical",
+        "kind": "Pod",
+        "namespace": "shop",
+        "name": "web-1",
+        "message": "It crashes.",
+    }
     return Finding(**(given | fields))
 
 
@@ -29,7 +36,7 @@ def _frame(*findings, **summary):
 
 NASTY_FRAME = _frame(
     _finding(
-        **{name: NASTY for name in ("code", "kind", "namespace", "name", "message", "container", "parent", "cause")},
+        **dict.fromkeys(("code", "kind", "namespace", "name", "message", "container", "parent", "cause"), NASTY),
         evidence=(Evidence(NASTY, NASTY),),
     ),
     notes=[NASTY],
@@ -70,7 +77,7 @@ def test_text_shows_what_would_drive_a_terminal_or_turn_a_line():
 def test_markdown_has_a_row_of_five_cells_and_no_html():
     lines = export(NASTY_FRAME, "markdown").splitlines()
     [row] = [line for line in lines if line.startswith("| critical")]
-    assert len([part for part in row.replace("\\|", "").split("|")]) == 7
+    assert len(row.replace("\\|", "").split("|")) == 7
     assert "\\<img" in row
     assert "\\[link\\]" in row
 
@@ -92,7 +99,9 @@ def test_the_columns_have_one_type_whatever_is_in_them(findings):
 
 
 def test_json_and_yaml_say_the_same_and_read_back():
-    frame = _frame(_finding(since=datetime(2026, 11, 2, 8, tzinfo=UTC), evidence=(Evidence("a", "b"),)), _finding(name="x"))
+    frame = _frame(
+        _finding(since=datetime(2026, 11, 2, 8, tzinfo=UTC), evidence=(Evidence("a", "b"),)), _finding(name="x")
+    )
     document = json.loads(export(frame, "json"))
     assert document == yaml.safe_load(export(frame, "yaml"))
     assert (document["status"], document["problems"]) == ("ProblemDetected", 2)

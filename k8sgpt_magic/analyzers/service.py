@@ -227,9 +227,10 @@ def _target_port_missing(service: Service, pods: list[Pod]) -> Iterator[Finding]
 
 
 def _missing_port(service: Service, port: ServicePort, known: list[str]) -> Finding:
+    declared = f"they declare {joined(known)}" if known else "they declare none by name"
     return TARGET_PORT_MISSING.finding(
         service,
-        f"No container of its pods has a {port.protocol} port named {port.target_port!r}, but {joined(known) or 'none'}.",
+        f"No container of its pods has a {port.protocol} port named {port.target_port!r}; {declared}.",
         key=str(port.port),
         evidence=[(f"spec.ports[{port.name or port.port}].targetPort", port.target_port)],
         masked=(str(port.target_port), *known),

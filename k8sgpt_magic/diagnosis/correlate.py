@@ -47,10 +47,15 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _explanation(finding: Finding, by_object: Mapping[ObjectRef, Sequence[Finding]]) -> str:
-    """The id of the finding that explains this one best: the worst, and among equals the first named."""
+    """The id of the finding that explains this one best: the worst, and among equals of the kind named first.
+
+    Among objects of one kind the first by name is chosen, so that everything a group of pods breaks points at the
+    same one of them.
+    """
+    kinds = list(dict.fromkeys(ref.kind for ref in finding.because))
     candidates = [
-        (_RANK[found[0].severity], position, found[0].id)
-        for position, ref in enumerate(finding.because)
+        (_RANK[found[0].severity], kinds.index(ref.kind), found[0].id)
+        for ref in finding.because
         if ref != finding.ref and (found := by_object.get(ref)) and found[0].severity != "info"
     ]
     return min(candidates)[2] if candidates else ""

@@ -6,7 +6,10 @@ from tests.analyzers.test_job import FAILED, job
 from tests.views import codes, diagnose_all, findings
 
 
-def cron(spec: str = "schedule: '0 * * * *'", status: str = "lastScheduleTime: '2026-11-02T09:00:00Z', lastSuccessfulTime: '2026-11-02T08:01:00Z'") -> str:
+def cron(
+    spec: str = "schedule: '0 * * * *'",
+    status: str = "lastScheduleTime: '2026-11-02T09:00:00Z', lastSuccessfulTime: '2026-11-02T08:01:00Z'",
+) -> str:
     return f"""
 ---
 apiVersion: batch/v1
@@ -44,13 +47,18 @@ def test_schedules_that_kubernetes_takes_are_fine(schedule):
 def test_an_unknown_time_zone_is_named_and_a_known_one_counts():
     assert codes("CronJob", cron("schedule: '0 * * * *', timeZone: Mars/Olympus")) == ["CronJobInvalidTimeZone"]
     # Nine in the morning UTC is ten in Berlin, where this was due half an hour ago.
-    late = cron("schedule: '30 9 * * *', timeZone: Europe/Berlin", "lastScheduleTime: '2026-11-01T08:30:00Z', lastSuccessfulTime: '2026-11-01T08:31:00Z'")
+    late = cron(
+        "schedule: '30 9 * * *', timeZone: Europe/Berlin",
+        "lastScheduleTime: '2026-11-01T08:30:00Z', lastSuccessfulTime: '2026-11-01T08:31:00Z'",
+    )
     assert codes("CronJob", late) == ["CronJobMissedSchedule"]
     assert codes("CronJob", late.replace("2026-11-01T08:30", "2026-11-02T08:30")) == []
 
 
 def test_a_run_that_was_due_and_did_not_start_is_missed():
-    [finding] = findings("CronJob", cron(status="lastScheduleTime: '2026-11-02T05:00:00Z', lastSuccessfulTime: '2026-11-02T05:01:00Z'"))
+    [finding] = findings(
+        "CronJob", cron(status="lastScheduleTime: '2026-11-02T05:00:00Z', lastSuccessfulTime: '2026-11-02T05:01:00Z'")
+    )
     assert (finding.code, finding.severity) == ("CronJobMissedSchedule", "warning")
 
 
@@ -68,21 +76,33 @@ def test_a_run_that_does_not_end_blocks_the_others_where_runs_may_not_overlap():
 
 
 def test_runs_that_fail_one_after_the_other_are_reported_with_the_job_as_cause():
-    runs = "".join(job(FAILED % ("BackoffLimitExceeded", "x"), name=f"report-{hour}", created=f"2026-11-02T0{hour}:00:00Z", owner="report") for hour in (6, 7))
+    runs = "".join(
+        job(
+            FAILED % ("BackoffLimitExceeded", "x"),
+            name=f"report-{hour}",
+            created=f"2026-11-02T0{hour}:00:00Z",
+            owner="report",
+        )
+        for hour in (6, 7)
+    )
     [finding] = findings("CronJob", cron() + runs)
     assert (finding.code, finding.severity) == ("CronJobRunsFailing", "critical")
     assert "2 runs" in finding.message
     found = {each.code: each for each in diagnose_all(cron() + runs)}
-    assert found["CronJobRunsFailing"].cause == found["JobFailed"].id
+    assert found["CronJobRunsFailing"].cause == "Job/batch/report-6/JobFailed"
 
 
 def test_a_failure_followed_by_a_success_is_none():
-    runs = job(FAILED % ("x", "x"), name="r1", created="2026-11-02T06:00:00Z", owner="report") + job(COMPLETE, name="r2", created="2026-11-02T07:00:00Z", owner="report")
+    runs = job(FAILED % ("x", "x"), name="r1", created="2026-11-02T06:00:00Z", owner="report") + job(
+        COMPLETE, name="r2", created="2026-11-02T07:00:00Z", owner="report"
+    )
     assert codes("CronJob", cron() + runs) == []
 
 
 def test_long_without_success_is_reported_even_when_the_jobs_are_gone():
-    [finding] = findings("CronJob", cron(status="lastScheduleTime: '2026-11-02T09:00:00Z', lastSuccessfulTime: '2026-11-01T09:00:00Z'"))
+    [finding] = findings(
+        "CronJob", cron(status="lastScheduleTime: '2026-11-02T09:00:00Z', lastSuccessfulTime: '2026-11-01T09:00:00Z'")
+    )
     assert finding.code == "CronJobNotSucceeding"
 
 

@@ -15,7 +15,10 @@ def test_old_warnings_and_normal_events_are_no_problem():
 
 
 def test_events_of_one_reason_on_one_object_are_one_finding():
-    first, second = event("Odd", "m", kind="Widget", name="w"), event("Odd", "n", kind="Widget", name="w", last="2026-11-02T08:59:00Z")
+    first, second = (
+        event("Odd", "m", kind="Widget", name="w"),
+        event("Odd", "n", kind="Widget", name="w", last="2026-11-02T08:59:00Z"),
+    )
     [finding] = findings("Event", first + second.replace("e-Odd", "e-2"))
     assert "6 times" in finding.message
     assert "n." in finding.message

@@ -9,7 +9,9 @@ SINCE = "2026-11-02T07:00:00Z"
 CPU = "metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]"
 
 
-def autoscaler(conditions: str = "", spec: str = CPU, name: str = "web", target: str = "Deployment, name: web") -> str:
+def autoscaler(
+    conditions: str = "", spec: str = CPU, name: str = "web", target: str = "Deployment, name: web"
+) -> str:
     return f"""
 ---
 apiVersion: autoscaling/v2
@@ -31,11 +33,17 @@ status: {{replicas: {replicas}, readyReplicas: {ready}}}
 """
 
 
-def condition(type: str, status: str, reason: str, message: str = "words of the controller", since: str = SINCE) -> str:
-    return f"{{type: {type}, status: '{status}', reason: {reason}, message: '{message}', lastTransitionTime: '{since}'}}"
+def condition(
+    type: str, status: str, reason: str, message: str = "words of the controller", since: str = SINCE
+) -> str:
+    return (
+        f"{{type: {type}, status: '{status}', reason: {reason}, message: '{message}', lastTransitionTime: '{since}'}}"
+    )
 
 
-HEALTHY = ", ".join([condition("AbleToScale", "True", "ReadyForNewScale"), condition("ScalingActive", "True", "ValidMetricFound")])
+HEALTHY = ", ".join(
+    [condition("AbleToScale", "True", "ReadyForNewScale"), condition("ScalingActive", "True", "ValidMetricFound")]
+)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +70,16 @@ def test_a_target_that_does_not_exist_is_named_and_one_of_an_unknown_kind_is_not
 
 @pytest.mark.parametrize(
     ("reason", "api"),
-    [("FailedGetResourceMetric", "metrics-server"), ("FailedGetExternalMetric", "adapter"), ("FailedGetPodsMetric", "adapter")],
+    [
+        ("FailedGetResourceMetric", "metrics-server"),
+        ("FailedGetExternalMetric", "adapter"),
+        ("FailedGetPodsMetric", "adapter"),
+    ],
 )
 def test_missing_metrics_name_the_api_they_come_from(reason, api):
-    [finding] = findings("HorizontalPodAutoscaler", autoscaler(condition("ScalingActive", "False", reason)) + deployment())
+    [finding] = findings(
+        "HorizontalPodAutoscaler", autoscaler(condition("ScalingActive", "False", reason)) + deployment()
+    )
     assert finding.code == "HorizontalPodAutoscalerMetricsUnavailable"
     assert api in finding.message
     assert "words of the controller" in finding.message
@@ -73,7 +87,9 @@ def test_missing_metrics_name_the_api_they_come_from(reason, api):
 
 def test_a_container_without_the_measured_request_is_the_reason_and_not_said_twice():
     conditions = condition("ScalingActive", "False", "FailedGetResourceMetric", "missing request for cpu")
-    assert codes("HorizontalPodAutoscaler", autoscaler(conditions) + deployment("")) == ["HorizontalPodAutoscalerRequestMissing"]
+    assert codes("HorizontalPodAutoscaler", autoscaler(conditions) + deployment("")) == [
+        "HorizontalPodAutoscalerRequestMissing"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +98,10 @@ def test_a_container_without_the_measured_request_is_the_reason_and_not_said_twi
         ("limits: {cpu: 1}", CPU),
         ("", "metrics: [{type: External, external: {}}]"),
         ("", "metrics: [{type: Resource, resource: {name: cpu, target: {type: AverageValue, averageValue: 500m}}}]"),
-        ("", "metrics: [{type: ContainerResource, containerResource: {name: cpu, container: other, target: {averageUtilization: 50}}}]"),
+        (
+            "",
+            "metrics: [{type: ContainerResource, containerResource: {name: cpu, container: other, target: {averageUtilization: 50}}}]",
+        ),
     ],
 )
 def test_where_no_request_is_needed_none_is_missed(resources, spec):
@@ -91,18 +110,24 @@ def test_where_no_request_is_needed_none_is_missed(resources, spec):
 
 def test_a_scale_that_cannot_be_read_or_changed_is_reported():
     conditions = condition("AbleToScale", "False", "FailedGetScale")
-    assert codes("HorizontalPodAutoscaler", autoscaler(conditions) + deployment()) == ["HorizontalPodAutoscalerCannotScale"]
+    assert codes("HorizontalPodAutoscaler", autoscaler(conditions) + deployment()) == [
+        "HorizontalPodAutoscalerCannotScale"
+    ]
 
 
 def test_the_greatest_number_of_replicas_is_a_problem_when_it_lasts():
     pinned = condition("ScalingLimited", "True", "TooManyReplicas")
-    assert codes("HorizontalPodAutoscaler", autoscaler(f"{HEALTHY}, {pinned}") + deployment()) == ["HorizontalPodAutoscalerAtMaximum"]
+    assert codes("HorizontalPodAutoscaler", autoscaler(f"{HEALTHY}, {pinned}") + deployment()) == [
+        "HorizontalPodAutoscalerAtMaximum"
+    ]
     lately = pinned.replace(SINCE, "2026-11-02T08:55:00Z")
     assert codes("HorizontalPodAutoscaler", autoscaler(f"{HEALTHY}, {lately}") + deployment()) == []
 
 
 def test_two_autoscalers_of_one_target_are_both_told_of_the_other():
-    found = findings("HorizontalPodAutoscaler", autoscaler(HEALTHY) + autoscaler(HEALTHY, name="other") + deployment())
+    found = findings(
+        "HorizontalPodAutoscaler", autoscaler(HEALTHY) + autoscaler(HEALTHY, name="other") + deployment()
+    )
     assert [finding.code for finding in found] == ["HorizontalPodAutoscalerSharedTarget"] * 2
     assert "other" in next(finding.message for finding in found if finding.name == "web")
 
@@ -122,7 +147,13 @@ metadata: {name: web-1, namespace: shop, ownerReferences: [{kind: Deployment, na
 spec: {replicas: 2}
 status: {replicas: 2}
 """
-    failing = pod(container("waiting: {reason: ImagePullBackOff, message: m}", phase="Pending", conditions=UNREADY), metadata=owned)
-    found = {finding.kind: finding for finding in diagnose_all(failing + autoscaler(HEALTHY) + deployment(ready=0) + replica_set)}
+    failing = pod(
+        container("waiting: {reason: ImagePullBackOff, message: m}", phase="Pending", conditions=UNREADY),
+        metadata=owned,
+    )
+    found = {
+        finding.kind: finding
+        for finding in diagnose_all(failing + autoscaler(HEALTHY) + deployment(ready=0) + replica_set)
+    }
     assert found["HorizontalPodAutoscaler"].code == "HorizontalPodAutoscalerTargetNotReady"
     assert found["HorizontalPodAutoscaler"].cause == found["Deployment"].cause == found["Pod"].id

@@ -8,13 +8,21 @@ CLASS = "\n---\n{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata:
 WEB = HEALTHY + service("selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]") + endpoints()
 
 
-def ingress(backend: str = "{name: web, port: {number: 80}}", *, spec: str = "", metadata: str = "", name: str = "front", path: str = "/", status: str = "") -> str:
+def ingress(
+    backend: str = "{name: web, port: {number: 80}}",
+    *,
+    spec: str = "",
+    metadata: str = "",
+    name: str = "front",
+    path: str = "/",
+    status: str = "",
+) -> str:
     return f"""
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {{name: {name}, namespace: shop, creationTimestamp: '{LONG_AGO}'{', ' + metadata if metadata else ''}}}
-spec: {{{spec + ', ' if spec else ''}rules: [{{host: shop.example.com, http: {{paths: [{{path: {path}, pathType: Prefix, backend: {{service: {backend}}}}}]}}}}]}}
+metadata: {{name: {name}, namespace: shop, creationTimestamp: '{LONG_AGO}'{", " + metadata if metadata else ""}}}
+spec: {{{spec + ", " if spec else ""}rules: [{{host: shop.example.com, http: {{paths: [{{path: {path}, pathType: Prefix, backend: {{service: {backend}}}}}]}}}}]}}
 status: {{{status}}}
 """
 
@@ -60,7 +68,9 @@ def test_a_port_that_the_service_does_not_have_is_reported():
     [finding] = findings("Ingress", WEB + CLASS + ingress("{name: web, port: {number: 8081}}"))
     assert finding.code == "IngressServicePortMissing"
     assert "8081" in finding.message
-    assert codes("Ingress", WEB + CLASS + ingress("{name: web, port: {name: https}}")) == ["IngressServicePortMissing"]
+    assert codes("Ingress", WEB + CLASS + ingress("{name: web, port: {name: https}}")) == [
+        "IngressServicePortMissing"
+    ]
 
 
 def test_an_ingress_on_a_service_without_ready_endpoints_points_at_what_broke_the_pods():

@@ -14,8 +14,8 @@ def job(status: str = "", spec: str = "", name: str = "nightly", created: str = 
 apiVersion: batch/v1
 kind: Job
 metadata: {{name: {name}, namespace: batch, creationTimestamp: '{created}'{owners}}}
-spec: {{backoffLimit: 3{', ' + spec if spec else ''}}}
-status: {{startTime: '{created}'{', ' + status if status else ''}}}
+spec: {{backoffLimit: 3{", " + spec if spec else ""}}}
+status: {{startTime: '{created}'{", " + status if status else ""}}}
 """
 
 
@@ -42,7 +42,9 @@ def test_a_job_that_failed_for_good_says_why_and_how_its_pods_ended(reason):
 
 
 def test_the_pod_that_failed_is_the_cause_of_the_job():
-    found = {finding.kind: finding for finding in diagnose_all(job(FAILED % ("BackoffLimitExceeded", "x")) + failed_pod())}
+    found = {
+        finding.kind: finding for finding in diagnose_all(job(FAILED % ("BackoffLimitExceeded", "x")) + failed_pod())
+    }
     assert found["Job"].cause == found["Pod"].id
 
 
@@ -65,7 +67,12 @@ def test_a_job_that_still_retries_is_not_failed(failed, severity):
 def test_a_failed_run_is_history_once_a_later_run_succeeded():
     cron = "\n---\n{apiVersion: batch/v1, kind: CronJob, metadata: {name: report, namespace: batch}, spec: {schedule: '0 * * * *'}}"
     failed = job(FAILED % ("BackoffLimitExceeded", "x"), name="report-1", owner="report")
-    later = job("succeeded: 1, conditions: [{type: Complete, status: 'True'}]", name="report-2", created="2026-11-02T08:00:00Z", owner="report")
+    later = job(
+        "succeeded: 1, conditions: [{type: Complete, status: 'True'}]",
+        name="report-2",
+        created="2026-11-02T08:00:00Z",
+        owner="report",
+    )
     assert [finding.severity for finding in findings("Job", cron + failed)] == ["critical"]
     [finding] = findings("Job", cron + failed + later)
     assert finding.severity == "info"
@@ -93,4 +100,7 @@ def test_a_pull_secret_that_does_not_exist_is_reported_once_and_only_where_secre
     manifest = job("active: 1, ready: 1", "template: {spec: {imagePullSecrets: [{name: registry}]}}")
     assert codes("Job", manifest) == ["JobImagePullSecretMissing"]
     assert codes("Job", manifest, forbidden=["Secret"]) == []
-    assert codes("Job", manifest + "\n---\n{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: batch}}") == []
+    assert (
+        codes("Job", manifest + "\n---\n{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: batch}}")
+        == []
+    )

@@ -42,7 +42,12 @@ def test_usual_policies_are_no_problem_and_a_denial_is_not_called_open(spec):
 
 
 @pytest.mark.parametrize(
-    "selector", ["{matchLabels: {app: api}}", "{matchExpressions: [{key: app, operator: In, values: [api]}]}", "{matchExpressions: [{key: app, operator: DoesNotExist}]}"]
+    "selector",
+    [
+        "{matchLabels: {app: api}}",
+        "{matchExpressions: [{key: app, operator: In, values: [api]}]}",
+        "{matchExpressions: [{key: app, operator: DoesNotExist}]}",
+    ],
 )
 def test_a_selector_that_matches_nothing_is_worth_knowing(selector):
     [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {selector}"))
@@ -51,13 +56,17 @@ def test_a_selector_that_matches_nothing_is_worth_knowing(selector):
 
 def test_pods_that_may_reach_something_but_no_name_server_are_reported():
     database = "egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 5432}]}]"
-    [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {{}}, policyTypes: [Egress], {database}"))
+    [finding] = findings(
+        "NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {{}}, policyTypes: [Egress], {database}")
+    )
     assert (finding.code, finding.severity) == ("NetworkPolicyNoDNS", "warning")
     assert "web-1" in finding.message
 
 
 def test_policies_are_judged_together():
-    database = policy("podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{ports: [{port: 5432}]}]", "database")
+    database = policy(
+        "podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{ports: [{port: 5432}]}]", "database"
+    )
     names = policy(f"podSelector: {{}}, policyTypes: [Egress], egress: [{DNS}]", "names")
     assert of(database) == ["NetworkPolicyNoDNS"]
     assert of(database, names) == []
@@ -69,11 +78,23 @@ def test_pods_that_may_reach_nothing_at_all_are_meant_to():
 
 
 def test_a_range_of_ports_may_hold_the_name_servers():
-    assert of(policy("podSelector: {}, policyTypes: [Egress], egress: [{ports: [{protocol: UDP, port: 1, endPort: 100}]}]")) == []
+    assert (
+        of(
+            policy(
+                "podSelector: {}, policyTypes: [Egress], egress: [{ports: [{protocol: UDP, port: 1, endPort: 100}]}]"
+            )
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
-    "peer", ["{podSelector: {matchLabels: {app: api}}}", "{namespaceSelector: {matchLabels: {team: b}}}", "{namespaceSelector: {matchLabels: {team: a}}, podSelector: {matchLabels: {app: api}}}"]
+    "peer",
+    [
+        "{podSelector: {matchLabels: {app: api}}}",
+        "{namespaceSelector: {matchLabels: {team: b}}}",
+        "{namespaceSelector: {matchLabels: {team: a}}, podSelector: {matchLabels: {app: api}}}",
+    ],
 )
 def test_a_peer_that_does_not_exist_is_worth_knowing_where_everything_was_read(peer):
     manifest = policy(f"podSelector: {{}}, ingress: [{{from: [{peer}]}}]")
@@ -82,13 +103,17 @@ def test_a_peer_that_does_not_exist_is_worth_knowing_where_everything_was_read(p
 
 
 def test_a_named_port_must_be_one_of_the_selected_pods():
-    assert of(policy("podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: metrics}]}]")) == ["NetworkPolicyPortMissing"]
+    assert of(policy("podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: metrics}]}]")) == [
+        "NetworkPolicyPortMissing"
+    ]
     ported = HEALTHY.replace("resources:", "ports: [{name: metrics, containerPort: 9090}], resources:")
     named = policy("podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: metrics}]}]")
     assert codes("NetworkPolicy", ported + NAMESPACE + named) == []
 
 
-@pytest.mark.parametrize("rule", ["{}", "{from: []}", "{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}", "{from: [{ipBlock: {cidr: '::/0'}}]}"])
+@pytest.mark.parametrize(
+    "rule", ["{}", "{from: []}", "{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}", "{from: [{ipBlock: {cidr: '::/0'}}]}"]
+)
 def test_a_rule_for_everybody_is_worth_knowing(rule):
     [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {{}}, ingress: [{rule}]"))
     assert (finding.code, finding.severity) == ("NetworkPolicyOpenToAll", "info")

@@ -13,8 +13,8 @@ def pod(status: str, *, spec: str = "", metadata: str = "", node: str = "node-a"
     return f"""
 apiVersion: v1
 kind: Pod
-metadata: {{name: web-1, namespace: shop, uid: u1, creationTimestamp: '{LONG_AGO}'{', ' + metadata if metadata else ''}}}
-spec: {{{f"nodeName: {node}, " if node else ""}containers: [{{name: app, image: 'r.example.com/web:1', resources: {{limits: {{memory: 64Mi}}}}}}]{', ' + spec if spec else ''}}}
+metadata: {{name: web-1, namespace: shop, uid: u1, creationTimestamp: '{LONG_AGO}'{", " + metadata if metadata else ""}}}
+spec: {{{f"nodeName: {node}, " if node else ""}containers: [{{name: app, image: 'r.example.com/web:1', resources: {{limits: {{memory: 64Mi}}}}}}]{", " + spec if spec else ""}}}
 status: {{startTime: '{LONG_AGO}', {status}}}
 """
 
@@ -23,12 +23,29 @@ UNREADY = f"conditions: [{{type: Ready, status: 'False', lastTransitionTime: '{L
 READY = f"conditions: [{{type: Ready, status: 'True', lastTransitionTime: '{LONG_AGO}'}}]"
 
 
-def container(state: str, *, ready: str = "false", restarts: int = 0, last: str = "", phase: str = "Running", conditions: str = UNREADY) -> str:
+def container(
+    state: str,
+    *,
+    ready: str = "false",
+    restarts: int = 0,
+    last: str = "",
+    phase: str = "Running",
+    conditions: str = UNREADY,
+) -> str:
     last_state = f", lastState: {{{last}}}" if last else ""
     return f"phase: {phase}, {conditions}, containerStatuses: [{{name: app, ready: {ready}, restartCount: {restarts}, state: {{{state}}}{last_state}}}]"
 
 
-def event(reason: str, message: str, *, last: str = "2026-11-02T08:58:00Z", kind: str = "Pod", name: str = "web-1", field_path: str = "", count: int = 3) -> str:
+def event(
+    reason: str,
+    message: str,
+    *,
+    last: str = "2026-11-02T08:58:00Z",
+    kind: str = "Pod",
+    name: str = "web-1",
+    field_path: str = "",
+    count: int = 3,
+) -> str:
     return f"""
 ---
 apiVersion: v1
@@ -95,14 +112,20 @@ metadata: {name: data, namespace: shop, creationTimestamp: '2026-11-02T06:00:00Z
 spec: {storageClassName: nowhere}
 status: {phase: Pending}
 """
-    manifest = pod(UNSCHEDULABLE, node="", spec="volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]") + claim
+    manifest = (
+        pod(UNSCHEDULABLE, node="", spec="volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]") + claim
+    )
     found = {finding.kind: finding for finding in diagnose_all(manifest)}
     assert found["Pod"].cause == found["PersistentVolumeClaim"].id
 
 
 def test_a_gated_pod_is_worth_knowing_and_names_the_gate():
     finding = only(
-        pod("phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: SchedulingGated}]", node="", spec="schedulingGates: [{name: example.com/quota}]")
+        pod(
+            "phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: SchedulingGated}]",
+            node="",
+            spec="schedulingGates: [{name: example.com/quota}]",
+        )
     )
     assert (finding.code, finding.severity) == ("PodSchedulingGated", "info")
     assert "example.com/quota" in finding.message
@@ -116,7 +139,9 @@ def test_a_pod_that_no_scheduler_looks_at_is_reported_after_a_while_only():
 # --- images, configuration, crashes ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"])
+@pytest.mark.parametrize(
+    "reason", ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"]
+)
 def test_an_image_that_cannot_be_pulled(reason):
     finding = only(pod(container(f"waiting: {{reason: {reason}, message: Back-off pulling image}}", phase="Pending")))
     assert (finding.code, finding.severity, finding.container) == ("PodImagePullBackOff", "critical", "app")
@@ -144,7 +169,9 @@ def test_the_reason_is_found_behind_a_newer_back_off_event(said, told):
 
 def test_a_crash_loop_says_how_the_container_ended():
     last = f"terminated: {{exitCode: 139, reason: Error, message: 'segfault in worker', finishedAt: '2026-11-02T08:58:00Z', startedAt: '{LONG_AGO}'}}"
-    finding = only(pod(container("waiting: {reason: CrashLoopBackOff, message: back-off 5m0s}", restarts=12, last=last)))
+    finding = only(
+        pod(container("waiting: {reason: CrashLoopBackOff, message: back-off 5m0s}", restarts=12, last=last))
+    )
     assert (finding.code, finding.severity) == ("PodCrashLoopBackOff", "critical")
     for fact in ("12 restarts", "exit code 139", "SIGSEGV", "segfault in worker"):
         assert fact in finding.message
@@ -159,7 +186,9 @@ def test_a_crash_loop_for_memory_names_the_limit():
 
 def test_a_missing_secret_is_the_cause_of_the_pods_that_need_it():
     manifest = pod(
-        container("waiting: {reason: CreateContainerConfigError, message: 'secret \"api-key\" not found'}", phase="Pending"),
+        container(
+            "waiting: {reason: CreateContainerConfigError, message: 'secret \"api-key\" not found'}", phase="Pending"
+        ),
         spec="volumes: [{name: v, secret: {secretName: api-key}}]",
     )
     found = {finding.code: finding for finding in diagnose_all(manifest)}
@@ -169,13 +198,17 @@ def test_a_missing_secret_is_the_cause_of_the_pods_that_need_it():
 
 def test_nothing_is_called_missing_where_secrets_could_not_be_read():
     manifest = pod(
-        container("waiting: {reason: CreateContainerConfigError, message: 'secret \"api-key\" not found'}", phase="Pending"),
+        container(
+            "waiting: {reason: CreateContainerConfigError, message: 'secret \"api-key\" not found'}", phase="Pending"
+        ),
         spec="volumes: [{name: v, secret: {secretName: api-key}}]",
     )
     assert [finding.code for finding in diagnose_all(manifest, forbidden=["Secret"])] == ["PodConfigError"]
 
 
-@pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError", "SomeNewError"])
+@pytest.mark.parametrize(
+    "reason", ["CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError", "SomeNewError"]
+)
 def test_a_container_that_the_runtime_cannot_start(reason):
     finding = only(pod(container(f"waiting: {{reason: {reason}, message: no such file}}", phase="Pending")))
     assert finding.code == "PodContainerError"
@@ -190,12 +223,20 @@ def test_each_container_in_trouble_has_a_finding_of_its_own():
 def test_a_failing_init_container_and_a_failing_native_sidecar_are_looked_at():
     status = "phase: Pending, initContainerStatuses: [{name: i, restartCount: 3, state: {waiting: {reason: CrashLoopBackOff}}}, {name: s, state: {waiting: {reason: ErrImagePull}}}], containerStatuses: [{name: app, state: {waiting: {reason: PodInitializing}}}]"
     manifest = pod(status, spec="initContainers: [{name: i}, {name: s, restartPolicy: Always}]")
-    assert [(finding.code, finding.container) for finding in findings("Pod", manifest)] == [("PodCrashLoopBackOff", "i"), ("PodImagePullBackOff", "s")]
+    assert [(finding.code, finding.container) for finding in findings("Pod", manifest)] == [
+        ("PodCrashLoopBackOff", "i"),
+        ("PodImagePullBackOff", "s"),
+    ]
 
 
 def test_an_ephemeral_container_is_looked_at():
-    status = container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true") + ", ephemeralContainerStatuses: [{name: debugger, state: {waiting: {reason: ErrImagePull}}}]"
-    assert ("PodImagePullBackOff", "debugger") in [(finding.code, finding.container) for finding in findings("Pod", pod(status))]
+    status = (
+        container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true")
+        + ", ephemeralContainerStatuses: [{name: debugger, state: {waiting: {reason: ErrImagePull}}}]"
+    )
+    assert ("PodImagePullBackOff", "debugger") in [
+        (finding.code, finding.container) for finding in findings("Pod", pod(status))
+    ]
 
 
 # --- pods that have ended --------------------------------------------------------------------------------
@@ -232,7 +273,9 @@ def test_a_failed_pod_of_a_job_matters_as_much_as_the_job_says(condition, severi
     assert [finding.severity for finding in findings("Pod", manifest)] == ([severity] if severity else [])
 
 
-@pytest.mark.parametrize("reason", ["NodeLost", "OutOfcpu", "NodeAffinity", "UnexpectedAdmissionError", "Preempting", "DeadlineExceeded"])
+@pytest.mark.parametrize(
+    "reason", ["NodeLost", "OutOfcpu", "NodeAffinity", "UnexpectedAdmissionError", "Preempting", "DeadlineExceeded"]
+)
 def test_a_pod_that_failed_before_any_container_ran_is_found(reason):
     finding = only(pod(f"phase: Failed, reason: {reason}, message: 'it was so'"))
     assert finding.code == "PodFailed"
@@ -261,7 +304,10 @@ def test_a_pod_of_a_lost_node_points_at_the_node():
     ("deleted", "expected"), [("2026-11-02T08:30:00Z", ["PodTerminatingStuck"]), ("2026-11-02T08:59:40Z", [])]
 )
 def test_a_pod_that_does_not_go_away_is_reported_once_its_grace_is_over(deleted, expected):
-    manifest = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}"), metadata=f"deletionTimestamp: '{deleted}', finalizers: [example.com/hold]")
+    manifest = pod(
+        container(f"running: {{startedAt: '{LONG_AGO}'}}"),
+        metadata=f"deletionTimestamp: '{deleted}', finalizers: [example.com/hold]",
+    )
     assert codes("Pod", manifest) == expected
     if expected:
         assert "example.com/hold" in only(manifest).message
@@ -272,7 +318,9 @@ def test_a_pod_that_does_not_go_away_is_reported_once_its_grace_is_over(deleted,
 
 def test_a_container_killed_for_memory_lately_is_reported_while_it_runs():
     last = "terminated: {exitCode: 137, reason: OOMKilled, finishedAt: '2026-11-02T08:40:00Z'}"
-    running = container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", restarts=1, last=last, conditions=READY)
+    running = container(
+        f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", restarts=1, last=last, conditions=READY
+    )
     finding = only(pod(running))
     assert (finding.code, finding.severity) == ("PodOOMKilled", "warning")
     assert "64Mi" in finding.message
@@ -282,15 +330,23 @@ def test_a_container_killed_for_memory_lately_is_reported_while_it_runs():
 @pytest.mark.parametrize(("restarts", "exit_code", "expected"), [(5, 1, ["PodRestarting"]), (1, 1, []), (5, 0, [])])
 def test_repeated_restarts_are_reported_while_the_container_runs(restarts, exit_code, expected):
     last = f"terminated: {{exitCode: {exit_code}, reason: Error, finishedAt: '2026-11-02T08:40:00Z'}}"
-    manifest = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", restarts=restarts, last=last, conditions=READY))
+    manifest = pod(
+        container(
+            f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", restarts=restarts, last=last, conditions=READY
+        )
+    )
     assert codes("Pod", manifest) == expected
 
 
 @pytest.mark.parametrize("kind", ["Readiness", "Liveness", "Startup"])
 def test_the_probe_that_fails_is_named_with_its_settings(kind):
     manifest = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}"))
-    manifest = manifest.replace("resources:", f"{kind.lower()}Probe: {{periodSeconds: 7, failureThreshold: 2}}, resources:")
-    manifest += event("Unhealthy", f"{kind} probe failed: HTTP probe failed with statuscode: 503", field_path="spec.containers{app}")
+    manifest = manifest.replace(
+        "resources:", f"{kind.lower()}Probe: {{periodSeconds: 7, failureThreshold: 2}}, resources:"
+    )
+    manifest += event(
+        "Unhealthy", f"{kind} probe failed: HTTP probe failed with statuscode: 503", field_path="spec.containers{app}"
+    )
     finding = only(manifest)
     assert finding.code == "PodProbeFailing"
     assert f"{kind.lower()} probe" in finding.message
@@ -306,7 +362,10 @@ def test_a_probe_event_of_another_container_or_of_long_ago_is_not_this_ones():
 
 
 def test_a_pod_that_is_not_ready_points_at_its_node_that_is_not():
-    found = {finding.kind: finding for finding in diagnose_all(pod(container(f"running: {{startedAt: '{LONG_AGO}'}}")) + NODE_DOWN)}
+    found = {
+        finding.kind: finding
+        for finding in diagnose_all(pod(container(f"running: {{startedAt: '{LONG_AGO}'}}")) + NODE_DOWN)
+    }
     assert found["Pod"].code == "PodNotReady"
     assert found["Pod"].cause == found["Node"].id
 
@@ -317,14 +376,18 @@ CREATING = pod(container("waiting: {reason: ContainerCreating}", phase="Pending"
 
 
 def test_the_sandbox_the_volume_and_neither_are_told_apart():
-    assert codes("Pod", CREATING + event("FailedCreatePodSandBox", "plugin type=calico failed")) == ["PodSandboxFailed"]
+    assert codes("Pod", CREATING + event("FailedCreatePodSandBox", "plugin type=calico failed")) == [
+        "PodSandboxFailed"
+    ]
     assert codes("Pod", CREATING + event("FailedMount", "MountVolume.SetUp failed")) == ["PodMountFailed"]
     assert codes("Pod", CREATING + event("FailedAttachVolume", "Multi-Attach error")) == ["PodMountFailed"]
     assert codes("Pod", CREATING) == ["PodCreationStuck"]
 
 
 def test_an_event_about_an_earlier_pod_of_the_same_name_is_not_about_this_one():
-    assert codes("Pod", CREATING + event("FailedMount", "m").replace("uid: u1", "uid: earlier")) == ["PodCreationStuck"]
+    assert codes("Pod", CREATING + event("FailedMount", "m").replace("uid: u1", "uid: earlier")) == [
+        "PodCreationStuck"
+    ]
 
 
 def test_an_init_container_that_runs_for_long_is_reported():
@@ -336,9 +399,11 @@ def test_an_init_container_that_runs_for_long_is_reported():
 
 
 def test_a_service_account_that_is_gone_is_reported_and_one_that_is_there_is_not():
-    running = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", conditions=READY), spec="serviceAccountName: robot")
+    running = pod(
+        container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", conditions=READY),
+        spec="serviceAccountName: robot",
+    )
     there = "\n---\n{apiVersion: v1, kind: ServiceAccount, metadata: {name: robot, namespace: shop}}"
     assert codes("Pod", running) == ["PodServiceAccountMissing"]
     assert codes("Pod", running + there) == []
     assert codes("Pod", running, forbidden=["ServiceAccount"]) == []
-

@@ -4,7 +4,9 @@ from tests.analyzers.test_pod import LONG_AGO, READY, container, pod
 from tests.views import codes, diagnose_all, findings
 
 
-def budget(status: str, spec: str = "maxUnavailable: 1", selector: str = "{matchLabels: {app: web}}", name: str = "web") -> str:
+def budget(
+    status: str, spec: str = "maxUnavailable: 1", selector: str = "{matchLabels: {app: web}}", name: str = "web"
+) -> str:
     return f"""
 ---
 apiVersion: policy/v1
@@ -15,13 +17,21 @@ status: {{observedGeneration: 1, {status}}}
 """
 
 
-HEALTHY_POD = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", conditions=READY), metadata="labels: {app: web}")
+HEALTHY_POD = pod(
+    container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", conditions=READY), metadata="labels: {app: web}"
+)
 FAILING_POD = pod(container("waiting: {reason: ErrImagePull}"), metadata="labels: {app: web}")
 BLOCKED = "disruptionsAllowed: 0, currentHealthy: 1, desiredHealthy: 2, expectedPods: 3, conditions: [{type: DisruptionAllowed, status: 'False', reason: InsufficientPods, lastTransitionTime: '2026-11-02T07:00:00Z'}]"
 
 
 def test_a_budget_that_allows_evictions_is_no_problem():
-    assert codes("PodDisruptionBudget", HEALTHY_POD + budget("disruptionsAllowed: 1, currentHealthy: 3, desiredHealthy: 2, expectedPods: 3")) == []
+    assert (
+        codes(
+            "PodDisruptionBudget",
+            HEALTHY_POD + budget("disruptionsAllowed: 1, currentHealthy: 3, desiredHealthy: 2, expectedPods: 3"),
+        )
+        == []
+    )
 
 
 def test_a_budget_that_cannot_be_computed_is_reported_with_the_controllers_words():
@@ -46,12 +56,17 @@ def test_too_few_healthy_pods_are_reported_when_it_lasts_and_the_pods_are_the_ca
 
 
 def test_a_status_of_an_older_generation_is_not_judged():
-    assert codes("PodDisruptionBudget", FAILING_POD + budget(BLOCKED).replace("generation: 1,", "generation: 2,")) == []
+    assert (
+        codes("PodDisruptionBudget", FAILING_POD + budget(BLOCKED).replace("generation: 1,", "generation: 2,")) == []
+    )
 
 
 def test_a_selector_that_matches_nothing_is_worth_knowing():
     empty = "disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0"
-    [finding] = findings("PodDisruptionBudget", HEALTHY_POD + budget(empty, selector="{matchExpressions: [{key: app, operator: In, values: [api]}]}"))
+    [finding] = findings(
+        "PodDisruptionBudget",
+        HEALTHY_POD + budget(empty, selector="{matchExpressions: [{key: app, operator: In, values: [api]}]}"),
+    )
     assert (finding.code, finding.severity) == ("PodDisruptionBudgetSelectsNothing", "info")
     assert "app=api" in finding.message
     assert codes("PodDisruptionBudget", budget(empty), forbidden=["Pod"]) == []
@@ -59,6 +74,8 @@ def test_a_selector_that_matches_nothing_is_worth_knowing():
 
 def test_a_pod_under_two_budgets_is_reported_once():
     fine = "disruptionsAllowed: 1, currentHealthy: 3, desiredHealthy: 2, expectedPods: 3"
-    [finding] = findings("PodDisruptionBudget", HEALTHY_POD + budget(fine) + budget(fine, name="other", selector="{}"))
+    [finding] = findings(
+        "PodDisruptionBudget", HEALTHY_POD + budget(fine) + budget(fine, name="other", selector="{}")
+    )
     assert finding.code == "PodDisruptionBudgetOverlapping"
     assert "web-1" in finding.message

@@ -5,10 +5,14 @@ from tests.views import codes, diagnose_all, findings
 
 WEB = "labels: {app: web, tier: front}"
 HEALTHY = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", conditions=READY), metadata=WEB)
-FAILING = pod(container("waiting: {reason: ImagePullBackOff, message: m}", phase="Pending", conditions=UNREADY), metadata=WEB)
+FAILING = pod(
+    container("waiting: {reason: ImagePullBackOff, message: m}", phase="Pending", conditions=UNREADY), metadata=WEB
+)
 
 
-def service(spec: str = "selector: {app: web}, ports: [{port: 80, targetPort: 8080}]", status: str = "", name: str = "web") -> str:
+def service(
+    spec: str = "selector: {app: web}, ports: [{port: 80, targetPort: 8080}]", status: str = "", name: str = "web"
+) -> str:
     return f"""
 ---
 apiVersion: v1
@@ -56,14 +60,21 @@ def test_where_endpoint_slices_are_not_readable_the_pods_decide_and_where_pods_a
 
 
 def test_some_unready_pods_among_ready_ones_are_worth_knowing():
-    unready = "\n---\n" + pod(container(f"running: {{startedAt: '{LONG_AGO}'}}"), metadata=WEB).replace("web-1", "web-2")
+    unready = "\n---\n" + pod(container(f"running: {{startedAt: '{LONG_AGO}'}}"), metadata=WEB).replace(
+        "web-1", "web-2"
+    )
     [finding] = findings("Service", HEALTHY + unready + service() + endpoints())
     assert (finding.code, finding.severity) == ("ServiceEndpointsNotReady", "info")
     assert "web-2" in finding.message
 
 
 def test_a_service_that_publishes_unready_addresses_wants_them():
-    assert codes("Service", FAILING + service("selector: {app: web}, publishNotReadyAddresses: true") + endpoints("false")) == []
+    assert (
+        codes(
+            "Service", FAILING + service("selector: {app: web}, publishNotReadyAddresses: true") + endpoints("false")
+        )
+        == []
+    )
 
 
 def test_what_is_scaled_to_zero_on_purpose_is_worth_knowing():

@@ -30,7 +30,9 @@ def test_a_damaged_object_costs_itself_only_and_says_what_is_wrong_where():
 
 
 def test_null_is_absence():
-    page = decode_page(Pod, _page({"metadata": {"name": "p", "labels": None}, "spec": {"containers": None}, "status": None}))
+    page = decode_page(
+        Pod, _page({"metadata": {"name": "p", "labels": None}, "spec": {"containers": None}, "status": None})
+    )
     [pod] = page.objects
     assert pod.spec.containers == ()
     assert not page.undecodable
@@ -57,20 +59,43 @@ def test_nesting_without_end_is_undecodable():
 
 
 def test_of_a_config_map_only_the_sizes_stay():
-    config = convert_object(ConfigMap, {"metadata": {"name": "c"}, "data": {"a": "grüß"}, "binaryData": {"b": "YWJj"}})
+    config = convert_object(
+        ConfigMap, {"metadata": {"name": "c"}, "data": {"a": "grüß"}, "binaryData": {"b": "YWJj"}}
+    )
     assert isinstance(config, ConfigMap)
     assert config.sizes == {"a": 6, "b": 3}
     assert "grüß" not in repr(config)
 
 
 def test_of_a_secret_no_value_stays():
-    secret = convert_object(Secret, {"metadata": {"name": "s", "annotations": {"k": "aHVudGVyMg=="}}, "type": "Opaque", "data": {"p": "aHVudGVyMg=="}})
+    secret = convert_object(
+        Secret,
+        {
+            "metadata": {"name": "s", "annotations": {"k": "aHVudGVyMg=="}},
+            "type": "Opaque",
+            "data": {"p": "aHVudGVyMg=="},
+        },
+    )
     assert "aHVudGVyMg" not in repr(secret)
 
 
 def test_the_times_of_both_event_apis_are_understood():
-    old = convert_object(Event, {"firstTimestamp": "2026-11-02T08:00:00Z", "lastTimestamp": "2026-11-02T08:30:00Z", "eventTime": None, "count": 4})
-    new = convert_object(Event, {"eventTime": "2026-11-02T08:00:00.123456Z", "series": {"count": 9, "lastObservedTime": "2026-11-02T08:45:00.000000Z"}})
+    old = convert_object(
+        Event,
+        {
+            "firstTimestamp": "2026-11-02T08:00:00Z",
+            "lastTimestamp": "2026-11-02T08:30:00Z",
+            "eventTime": None,
+            "count": 4,
+        },
+    )
+    new = convert_object(
+        Event,
+        {
+            "eventTime": "2026-11-02T08:00:00.123456Z",
+            "series": {"count": 9, "lastObservedTime": "2026-11-02T08:45:00.000000Z"},
+        },
+    )
     assert isinstance(old, Event)
     assert isinstance(new, Event)
     assert (old.last_seen.minute, old.occurrences) == (30, 4)
@@ -78,5 +103,12 @@ def test_the_times_of_both_event_apis_are_understood():
 
 
 def test_lists_in_lists_are_walked_and_typed_items_get_their_kind():
-    documents = {"kind": "List", "items": [{"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"name": "a"}}]}, {"kind": "Node"}, "junk"]}
+    documents = {
+        "kind": "List",
+        "items": [
+            {"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"name": "a"}}]},
+            {"kind": "Node"},
+            "junk",
+        ],
+    }
     assert [document["kind"] for document in iterate_documents(documents)] == ["Pod", "Node"]

@@ -267,7 +267,7 @@ def test_an_unknown_host_is_told_from_a_refused_connection(tmp_path):
 
 
 def test_a_server_that_does_not_speak_tls_is_named(server, tmp_path):
-    with pytest.raises(Unreachable, match="TLS failed|connection broke"):
+    with pytest.raises(Unreachable, match=r"TLS failed|connection broke"):
         read(kubeconfig(tmp_path, server.url.replace("http:", "https:")))
 
 
@@ -275,7 +275,7 @@ def test_a_missing_kubeconfig_a_missing_context_and_a_broken_file_are_told_apart
     with pytest.raises(NoKubeconfig, match="nothing-here"):
         read(tmp_path / "nothing-here")
     config = kubeconfig(tmp_path, "http://127.0.0.1:1")
-    with pytest.raises(UnknownContext, match="Did you mean 'test'"):
+    with pytest.raises(UnknownContext, match=r"Did you mean 'test'"):
         read(config, context="tset")
     config.write_text("a: [b")
     with pytest.raises(KubeconfigError, match="cannot be read"):

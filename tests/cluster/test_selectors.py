@@ -29,16 +29,21 @@ def test_selectors_that_do_not(text):
     assert not selectors.matches(selectors.parse(text), LABELS)
 
 
-@pytest.mark.parametrize("text", ["app in web", "=web", "app=web=x", "app in (a", "a b", "app=we b", "app>x", "-app=web", ","])
+@pytest.mark.parametrize(
+    "text", ["app in web", "=web", "app=web=x", "app in (a", "a b", "app=we b", "app>x", "-app=web", ","]
+)
 def test_what_is_no_selector_is_named(text):
-    with pytest.raises(ValueError, match="requirement|label|number"):
+    with pytest.raises(ValueError, match=r"requirement|label|number"):
         selectors.parse(text)
 
 
 def test_a_selector_of_a_spec_needs_labels_and_expressions_both():
     spec = LabelSelector(
         match_labels={"app": "web"},
-        match_expressions=(LabelSelectorRequirement("tier", "In", ("front", "back")), LabelSelectorRequirement("canary", "DoesNotExist")),
+        match_expressions=(
+            LabelSelectorRequirement("tier", "In", ("front", "back")),
+            LabelSelectorRequirement("canary", "DoesNotExist"),
+        ),
     )
     assert selectors.matches(selectors.from_spec(spec), LABELS)
     assert not selectors.matches(selectors.from_spec(spec), LABELS | {"canary": "yes"})

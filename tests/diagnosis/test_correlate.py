@@ -8,7 +8,9 @@ from k8sgpt_magic.findings import Evidence, Finding
 
 def _finding(kind, name, code="Code", severity="critical", because=(), **fields):
     refs = tuple(ObjectRef(each.partition("/")[0], "shop", each.partition("/")[2]) for each in because)
-    return Finding(code=code, severity=severity, kind=kind, namespace="shop", name=name, message="", because=refs, **fields)
+    return Finding(
+        code=code, severity=severity, kind=kind, namespace="shop", name=name, message="", because=refs, **fields
+    )
 
 
 def _causes(*findings):
@@ -32,9 +34,9 @@ def test_a_root_counts_its_consequences():
     assert [finding.consequences for finding in rest] == [0]
 
 
-def test_the_worst_candidate_explains_and_among_equals_the_first_named():
+def test_the_worst_candidate_explains_and_among_equals_the_first_by_name():
     causes = _causes(
-        _finding("Deployment", "web", because=["Pod/a", "Pod/b", "Pod/c"]),
+        _finding("Deployment", "web", because=["Pod/a", "Pod/c", "Pod/b"]),
         _finding("Pod", "a", severity="warning"),
         _finding("Pod", "b"),
         _finding("Pod", "c"),
@@ -53,7 +55,14 @@ def test_two_that_blame_each_other_do_not_go_round_for_ever():
 
 
 def test_a_bare_event_becomes_evidence_where_its_object_has_a_finding():
-    event = _finding("Pod", "a", code=WARNING_EVENT, severity="warning", key="BackOff", evidence=(Evidence("event BackOff", "back-off"),))
+    event = _finding(
+        "Pod",
+        "a",
+        code=WARNING_EVENT,
+        severity="warning",
+        key="BackOff",
+        evidence=(Evidence("event BackOff", "back-off"),),
+    )
     [kept] = correlate([_finding("Pod", "a", code="Pull"), event])
     assert kept.code == "Pull"
     assert kept.evidence == (Evidence("event BackOff", "back-off"),)
@@ -63,7 +72,10 @@ def test_a_bare_event_stays_a_row_where_there_is_none():
     event = _finding("Pod", "a", code=WARNING_EVENT, severity="warning", key="BackOff")
     info = _finding("Pod", "b", severity="info")
     other = _finding("Pod", "b", code=WARNING_EVENT, severity="warning", key="BackOff")
-    assert {finding.name for finding in correlate([event, info, other]) if finding.code == WARNING_EVENT} == {"a", "b"}
+    assert {finding.name for finding in correlate([event, info, other]) if finding.code == WARNING_EVENT} == {
+        "a",
+        "b",
+    }
 
 
 def test_a_finding_that_comes_twice_is_kept_once():

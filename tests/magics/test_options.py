@@ -6,7 +6,9 @@ from k8sgpt_magic import options
 
 
 def test_options_of_analyze_are_parsed_as_kubectl_users_write_them():
-    subcommand, parsed = options.parse(["analyze", "-n", "a,b", "--namespace", "c", "-f", "po", "-l", "app in (x,y)", "-A"])
+    subcommand, parsed = options.parse(
+        ["analyze", "-n", "a,b", "--namespace", "c", "-f", "po", "-l", "app in (x,y)", "-A"]
+    )
     assert subcommand.name == "analyze"
     assert parsed.namespace == ["a,b", "c"]
     assert parsed.filter == ["po"]

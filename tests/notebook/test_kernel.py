@@ -87,7 +87,18 @@ def test_mistakes_give_one_or_two_plain_lines():
         allow_errors=True,
     )
     for number, expected in enumerate(
-        ["analyze", "--namespace", "'Pod'", "nothing-*", "a in b", "undefined", "quotation", "/nowhere/dump.tar.gz", "/nowhere/config"], 1
+        [
+            "analyze",
+            "--namespace",
+            "'Pod'",
+            "nothing-*",
+            "a in b",
+            "undefined",
+            "quotation",
+            "/nowhere/dump.tar.gz",
+            "/nowhere/config",
+        ],
+        1,
     ):
         text = text_of(outputs[number])
         assert expected in text, text
@@ -97,7 +108,9 @@ def test_mistakes_give_one_or_two_plain_lines():
 
 @pytest.mark.usefixtures("no_cluster")
 def test_help_is_printed_and_shown_by_a_question_mark():
-    _, help_, analyze_help, question = run("%load_ext k8sgpt_magic", "%k8sgpt --help", "%k8sgpt analyze --help", "%k8sgpt?")
+    _, help_, analyze_help, question = run(
+        "%load_ext k8sgpt_magic", "%k8sgpt --help", "%k8sgpt analyze --help", "%k8sgpt?"
+    )
     assert "subcommands:" in text_of(help_)
     assert "--selector" in text_of(analyze_help)
     # What "?" shows travels beside the outputs, in the pager's payload.
