@@ -36,7 +36,7 @@ class Finding(Struct, frozen=True, gc=False, kw_only=True):
     of one code on one object (which backend, which condition) and ends the id instead. ``because`` names objects,
     most telling first, whose own findings would explain this one; ``cause`` is the id of the finding at the
     root of that chain, set after all analyzers ran, or "". ``masked`` lists the texts in ``message`` and
-    ``evidence`` that name things of the user's.
+    ``evidence`` that name things of the user's, other than this object and those in ``because``.
     """
 
     code: str

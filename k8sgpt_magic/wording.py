@@ -12,6 +12,8 @@ EVIDENCE_LIMIT = 2000
 
 def quote(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Somebody else's words on one line and no longer than ``limit`` characters."""
+    if len(text) <= limit and text.isprintable() and "  " not in text:
+        return text.strip()
     # Most of a message of megabytes is not even looked at.
     line = " ".join(text[: 4 * limit].split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

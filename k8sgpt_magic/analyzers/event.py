@@ -49,7 +49,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
 
 
 def _warned(view: ClusterView, ref: ObjectRef, reason: str, events: list[Event]) -> Finding:
-    newest = max(events, key=lambda event: (event.last_seen is not None, event.last_seen or view.now))
+    newest = events[0] if len(events) == 1 else max(events, key=lambda event: event.last_seen or view.now)
     times = sum(event.occurrences for event in events)
     is_gone = ref.kind in KINDS and view.missing(KINDS[ref.kind], ref.namespace, ref.name)
     return WARNING.finding(

@@ -556,7 +556,6 @@ def _waiting(view: ClusterView, pod: Pod, container: Container, status: Containe
                 *(_terminated_evidence(status, "lastState", last) if last else ()),
                 *view.events(pod, "Unhealthy", "Killing", "FailedPostStartHook")[:3],
             ],
-            because=_missing_sources(view, pod),
         )
     elif waiting.reason == "CreateContainerConfigError":
         yield CONFIG_ERROR.finding(

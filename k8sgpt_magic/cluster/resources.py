@@ -1118,6 +1118,9 @@ class Event(Resource, frozen=True):
     @property
     def last_seen(self) -> datetime | None:
         """The newest of the times that the two event APIs keep in different fields."""
+        if self.series is None and self.event_time is None and self.last_timestamp is not None:
+            # The common case, and events come by the thousand.
+            return self.last_timestamp
         times = (
             self.series.last_observed_time if self.series else None,
             self.last_timestamp,

@@ -103,8 +103,10 @@ class ClusterView:
 
     def missing(self, kind: type[Resource], namespace: str, name: str) -> bool:
         """Whether an object certainly does not exist: its kind was read there in full, and it is not in it."""
+        if not self.readable(kind, namespace):
+            return False
         ref = ObjectRef(kind.kind, namespace, name)
-        return self.readable(kind, namespace) and ref not in self._by_ref and ref not in self._undecodable_refs
+        return ref not in self._by_ref and ref not in self._undecodable_refs
 
     def readable(self, kind: type[Resource], namespace: str = "") -> bool:
         """Whether a kind was read in full: in that namespace or, where none is named, in all of them."""
@@ -275,79 +277,78 @@ class Reference(Struct, frozen=True, gc=False):
     """One use of an object by a pod. ``keys`` are the keys that must be in it; ``optional`` as in the spec."""
 
     pod: Pod
-    path: str
+    place: tuple[str, ...]
     keys: tuple[str, ...] = ()
     optional: bool = False
 
+    @property
+    def path(self) -> str:
+        """The path of the field, such as ``spec.volumes[data]``."""
+        return "".join(self.place)
 
-def pod_references(pod: Pod) -> Iterable[tuple[ObjectRef, Reference]]:
+
+def pod_references(pod: Pod) -> list[tuple[ObjectRef, Reference]]:
     """Every ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount that a pod's spec names.
 
     Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
     """
-    spec, namespace = pod.spec, pod.namespace
+    spec, namespace = pod.spec, pod.metadata.namespace
+    found: list[tuple[ObjectRef, Reference]] = []
+
+    def add(kind: str, name: str, place: tuple[str, ...], keys: tuple[str, ...] = (), optional: bool = False) -> None:
+        found.append((ObjectRef(kind, namespace, name), Reference(pod, place, keys, optional)))
+
     for volume in spec.volumes:
-        path = f"spec.volumes[{volume.name}]"
-        if (config := volume.config_map) and config.name:
-            keys = tuple(item.key for item in config.items)
-            yield ObjectRef("ConfigMap", namespace, config.name), Reference(pod, path, keys, config.optional)
-        if (secret := volume.secret) and secret.secret_name:
-            keys = tuple(item.key for item in secret.items)
-            yield (
-                ObjectRef("Secret", namespace, secret.secret_name),
-                Reference(pod, path, keys, secret.optional),
-            )
-        if volume.projected:
+        place: tuple[str, ...] = ("spec.volumes[", volume.name, "]")
+        if (config := volume.config_map) is not None and config.name:
+            add("ConfigMap", config.name, place, tuple(item.key for item in config.items), config.optional)
+        elif (secret := volume.secret) is not None and secret.secret_name:
+            add("Secret", secret.secret_name, place, tuple(item.key for item in secret.items), secret.optional)
+        elif volume.projected is not None:
             for source in volume.projected.sources:
                 for kind, projected in (("ConfigMap", source.config_map), ("Secret", source.secret)):
-                    if projected and projected.name:
+                    if projected is not None and projected.name:
                         keys = tuple(item.key for item in projected.items)
-                        reference = Reference(pod, path, keys, projected.optional)
-                        yield ObjectRef(kind, namespace, projected.name), reference
-        if (claim := volume.persistent_volume_claim) and claim.claim_name:
-            yield ObjectRef("PersistentVolumeClaim", namespace, claim.claim_name), Reference(pod, path)
-        if volume.ephemeral:
-            name = f"{pod.name}-{volume.name}"
-            yield ObjectRef("PersistentVolumeClaim", namespace, name), Reference(pod, path)
+                        add(kind, projected.name, place, keys, projected.optional)
+        elif (claim := volume.persistent_volume_claim) is not None and claim.claim_name:
+            add("PersistentVolumeClaim", claim.claim_name, place)
+        elif volume.ephemeral is not None:
+            add("PersistentVolumeClaim", f"{pod.name}-{volume.name}", place)
     for list_name, containers in (
-        ("containers", spec.containers),
-        ("initContainers", spec.init_containers),
-        ("ephemeralContainers", spec.ephemeral_containers),
+        ("spec.containers[", spec.containers),
+        ("spec.initContainers[", spec.init_containers),
+        ("spec.ephemeralContainers[", spec.ephemeral_containers),
     ):
         for container in containers:
-            if not container.env and not container.env_from:
-                continue
-            path = f"spec.{list_name}[{container.name}]"
             for variable in container.env:
-                if variable.value_from is None:
+                if (value_from := variable.value_from) is None:
                     continue
-                for kind, key_ref in (
-                    ("ConfigMap", variable.value_from.config_map_key_ref),
-                    ("Secret", variable.value_from.secret_key_ref),
-                ):
-                    if key_ref and key_ref.name:
-                        reference = Reference(pod, f"{path}.env[{variable.name}]", (key_ref.key,), key_ref.optional)
-                        yield ObjectRef(kind, namespace, key_ref.name), reference
+                place = (list_name, container.name, "].env[", variable.name, "]")
+                if (config_key := value_from.config_map_key_ref) is not None and config_key.name:
+                    add("ConfigMap", config_key.name, place, (config_key.key,), config_key.optional)
+                elif (secret_key := value_from.secret_key_ref) is not None and secret_key.name:
+                    add("Secret", secret_key.name, place, (secret_key.key,), secret_key.optional)
             for env_from in container.env_from:
-                for kind, ref in (("ConfigMap", env_from.config_map_ref), ("Secret", env_from.secret_ref)):
-                    if ref and ref.name:
-                        reference = Reference(pod, f"{path}.envFrom", (), ref.optional)
-                        yield ObjectRef(kind, namespace, ref.name), reference
+                place = (list_name, container.name, "].envFrom")
+                if (config_ref := env_from.config_map_ref) is not None and config_ref.name:
+                    add("ConfigMap", config_ref.name, place, (), config_ref.optional)
+                elif (secret_ref := env_from.secret_ref) is not None and secret_ref.name:
+                    add("Secret", secret_ref.name, place, (), secret_ref.optional)
     for pull_secret in spec.image_pull_secrets:
         if pull_secret.name:
             # A missing pull secret does not stop a pod: the kubelet tries without it.
-            reference = Reference(pod, "spec.imagePullSecrets", (), optional=True)
-            yield ObjectRef("Secret", namespace, pull_secret.name), reference
+            add("Secret", pull_secret.name, ("spec.imagePullSecrets",), (), True)
     if spec.service_account_name:
-        yield (
-            ObjectRef("ServiceAccount", namespace, spec.service_account_name),
-            Reference(pod, "spec.serviceAccountName"),
-        )
+        add("ServiceAccount", spec.service_account_name, ("spec.serviceAccountName",))
+    return found
 
 
 def condition(conditions: Iterable[Any], type: str) -> Any:
     """The condition of a type, or None. Conditions are a map by type; their order means nothing."""
-    return next((each for each in conditions if each.type == type), None)
+    for each in conditions:
+        if each.type == type:
+            return each
+    return None
 
 
 def _same_object(event: Event, uid: str) -> bool:

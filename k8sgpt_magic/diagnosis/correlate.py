@@ -8,7 +8,7 @@ chain, so that everything that fails because of one thing points at that one thi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -25,39 +25,37 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
 
     The order is severity, root causes before consequences, kind, namespace, name, code, container: the same
     findings give the same list. A finding that comes twice is kept once, and a bare warning event on an object
-    with a finding of its own becomes evidence of that finding.
+    with a finding of its own becomes evidence of that finding (see ``fold_events``).
     """
-    distinct = list({finding.id: finding for finding in findings}.values())
-    distinct = _fold_events(distinct)
-    by_object: defaultdict[ObjectRef, list[Finding]] = defaultdict(list)
-    for finding in distinct:
-        by_object[finding.ref].append(finding)
-    for found in by_object.values():
-        found.sort(key=_order_on_object)
-    explains = {finding.id: _explanation(finding, by_object) for finding in distinct}
-    causes = {finding.id: _root(finding.id, explains) for finding in distinct}
+    distinct = {finding.id: finding for finding in fold_events(findings)}
+    by_object: defaultdict[ObjectRef, list[tuple[Finding, str]]] = defaultdict(list)
+    for key, finding in distinct.items():
+        by_object[finding.ref].append((finding, key))
+    best = {ref: min(found, key=_order_on_object) if len(found) > 1 else found[0] for ref, found in by_object.items()}
+    explains = {key: _explanation(finding, best) if finding.because else "" for key, finding in distinct.items()}
+    causes = {key: _root(key, explains) if explains[key] else "" for key in distinct}
     consequences = Counter(cause for cause in causes.values() if cause)
     explained = [
-        msgspec.structs.replace(finding, cause=causes[finding.id], consequences=consequences[finding.id])
-        if causes[finding.id] or consequences[finding.id]
+        msgspec.structs.replace(finding, cause=causes[key], consequences=consequences[key])
+        if causes[key] or consequences[key]
         else finding
-        for finding in distinct
+        for key, finding in distinct.items()
     ]
     return sorted(explained, key=_order)
 
 
-def _explanation(finding: Finding, by_object: Mapping[ObjectRef, Sequence[Finding]]) -> str:
+def _explanation(finding: Finding, best: Mapping[ObjectRef, tuple[Finding, str]]) -> str:
     """The id of the finding that explains this one best: the worst, and among equals of the kind named first.
 
     Among objects of one kind the first by name is chosen, so that everything a group of pods breaks points at the
     same one of them.
     """
-    kinds = list(dict.fromkeys(ref.kind for ref in finding.because))
-    candidates = [
-        (_RANK[found[0].severity], kinds.index(ref.kind), found[0].id)
-        for ref in finding.because
-        if ref != finding.ref and (found := by_object.get(ref)) and found[0].severity != "info"
-    ]
+    kinds: dict[str, int] = {}
+    candidates = []
+    for ref in finding.because:
+        position = kinds.setdefault(ref.kind, len(kinds))
+        if (found := best.get(ref)) is not None and found[0].severity != "info" and ref != finding.ref:
+            candidates.append((_RANK[found[0].severity], position, found[1]))
     return min(candidates)[2] if candidates else ""
 
 
@@ -71,7 +69,8 @@ def _root(start: str, explains: Mapping[str, str]) -> str:
     return current if current != start else ""
 
 
-def _fold_events(findings: list[Finding]) -> list[Finding]:
+def fold_events(findings: Iterable[Finding]) -> list[Finding]:
+    """Turn bare warning events into evidence of what else was found on their objects, if that is more than info."""
     bare: defaultdict[ObjectRef, list[Finding]] = defaultdict(list)
     others: list[Finding] = []
     for finding in findings:
@@ -80,18 +79,19 @@ def _fold_events(findings: list[Finding]) -> list[Finding]:
         else:
             others.append(finding)
     if not bare:
-        return findings
+        return others
     kept: list[Finding] = []
     for finding in others:
-        for event in bare.pop(finding.ref, ()) if finding.severity != "info" else ():
+        if finding.severity != "info" and (events := bare.pop(finding.ref, None)):
             known = {fact.value for fact in finding.evidence}
-            fresh = tuple(fact for fact in event.evidence if fact.value not in known)
-            finding = msgspec.structs.replace(finding, evidence=finding.evidence + fresh)
+            if fresh := tuple(fact for event in events for fact in event.evidence if fact.value not in known):
+                finding = msgspec.structs.replace(finding, evidence=finding.evidence + fresh)
         kept.append(finding)
     return kept + [event for events in bare.values() for event in events]
 
 
-def _order_on_object(finding: Finding) -> tuple[int, str, str, str]:
+def _order_on_object(found: tuple[Finding, str]) -> tuple[int, str, str, str]:
+    finding = found[0]
     return (_RANK[finding.severity], finding.code, finding.container, finding.key)
 
 

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Struct
 
 from k8sgpt_magic.analyzers import Analyzer
-from k8sgpt_magic.cluster.resources import ObjectRef
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.diagnosis.correlate import correlate
 from k8sgpt_magic.findings import Finding
@@ -45,7 +44,7 @@ def diagnose(
     """
     wanted = None if show is None else frozenset(show)
     findings: list[Finding] = []
-    shown: set[str] = set()
+    shown_codes: set[str] = set()
     seconds: dict[str, float] = {}
     errors = [
         AnalysisError(damaged.ref.kind, damaged.ref.namespace, damaged.ref.name, damaged.reason)
@@ -57,37 +56,34 @@ def diagnose(
         is_shown = wanted is None or analyzer.kind in wanted
         try:
             for finding in analyzer.analyze(view):
-                finding = _completed(finding, view)
                 findings.append(finding)
-                if is_shown and view.selects(finding.ref):
-                    shown.add(finding.id)
+                if is_shown:
+                    shown_codes.add(finding.code)
         except Exception as error:  # noqa: BLE001 - whatever an analyzer does, it must cost itself only
             errors.append(AnalysisError(analyzer.kind, "", "", f"{type(error).__name__}: {error}"))
         seconds[analyzer.kind] = time.perf_counter() - began
         if on_progress:
             on_progress(analyzer.kind)
     correlated = correlate(findings)
+    shown = [finding for finding in correlated if finding.code in shown_codes and view.selects(finding.ref)]
+    if view.selected is not None:
+        shown = _with_missing_objects(view, shown, correlated)
+    return Diagnosis([_completed(finding, view) for finding in shown], errors, seconds)
+
+
+def _with_missing_objects(view: ClusterView, shown: list[Finding], correlated: list[Finding]) -> list[Finding]:
+    """An object that does not exist has no labels; it is wanted where something that was selected needs it."""
     by_id = {finding.id: finding for finding in correlated}
-    # An object that does not exist has no labels; it is wanted where something that was selected needs it.
-    shown |= {
-        finding.cause
-        for finding in correlated
-        if finding.id in shown and finding.cause and view.find(by_id[finding.cause].ref) is None
-    }
-    return Diagnosis([finding for finding in correlated if finding.id in shown], errors, seconds)
+    kept = {finding.id for finding in shown}
+    kept |= {finding.cause for finding in shown if finding.cause and view.find(by_id[finding.cause].ref) is None}
+    return [finding for key, finding in by_id.items() if key in kept]
 
 
 def _completed(finding: Finding, view: ClusterView) -> Finding:
     """Add what follows from the object alone, so that no analyzer has to think of it."""
-    found = view.find(finding.ref)
-    parent = finding.parent or (view.topmost_owner(found) if found else "")
-    names = dict.fromkeys(
-        (*finding.masked, finding.name, finding.namespace, finding.container, *_names(finding.because))
-    )
-    names.update(dict.fromkeys([parent.partition("/")[2]]))
-    names.pop("", None)
-    return msgspec.structs.replace(finding, parent=parent, masked=tuple(names), context=view.context)
-
-
-def _names(refs: Iterable[ObjectRef]) -> Iterable[str]:
-    return (ref.name for ref in refs)
+    parent = finding.parent
+    if not parent and (found := view.find(finding.ref)) is not None:
+        parent = view.topmost_owner(found)
+    if not parent and not view.context:
+        return finding
+    return msgspec.structs.replace(finding, parent=parent, context=view.context)
