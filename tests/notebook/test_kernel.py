@@ -16,15 +16,6 @@ from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
 
-@pytest.fixture
-def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a kubeconfig nor a pod's credentials anywhere."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.delenv("KUBECONFIG", raising=False)
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-
-
 def run(*cells: str, **options: Any) -> list[list[Any]]:
     """Run cells in a fresh kernel and return the outputs of each."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
