@@ -73,6 +73,27 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # %config lists what is among the shell's configurables.
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, K8sGPTMagics)]
     shell.configurables.append(magics)  # type: ignore[arg-type]
+    _warm_up()
+
+
+def _warm_up() -> None:
+    """Import what the first analysis needs while the user still types it; loading itself waits for nothing."""
+    from importlib import import_module
+    from threading import Timer
+
+    def import_all() -> None:
+        for name in (
+            "kubernetes.client",
+            "kubernetes.config",
+            "aiohttp",
+            "k8sgpt_magic.cluster.live",
+            "k8sgpt_magic.frame",
+        ):
+            import_module(name)
+
+    timer = Timer(1.0, import_all)
+    timer.daemon = True
+    timer.start()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

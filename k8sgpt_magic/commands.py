@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from k8sgpt_magic import options
+from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT, Session
 
 DEFAULTS: Mapping[str, Any] = {"max_age": MAX_AGE, "timeout": TIMEOUT, "max_concurrency": MAX_CONCURRENCY}
@@ -69,10 +70,85 @@ class Commands:
         )
         print(saved)
 
+    def auth(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.explain import subcommands
+
+        keys = self._session.explainer.keys
+        given = {"model": parsed.model, "base_url": parsed.base_url}
+        match parsed.action:
+            case "list":
+                return subcommands.auth_list(keys)
+            case "default":
+                print(subcommands.auth_default(keys, parsed.backend))
+            case "test":
+                print(subcommands.auth_test(keys, self._session.engine.run, parsed.backend, **given))
+            case "remove":
+                print(subcommands.auth_remove(keys, parsed.backend))
+            case "add":
+                print(subcommands.auth_add(keys, parsed.backend, session_only=parsed.session, **given))
+            case "update":
+                print(subcommands.auth_update(keys, parsed.backend, session_only=parsed.session, **given))
+        return None
+
+    def generate(self, parsed: argparse.Namespace) -> None:
+        from k8sgpt_magic.explain import subcommands
+
+        print(subcommands.generate(self._session.explainer.keys, parsed.backend))
+
+    def cache(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.explain import subcommands
+
+        caches = self._session.explainer.caches
+        match parsed.action:
+            case "list":
+                return subcommands.cache_list(caches)
+            case "stats":
+                return subcommands.cache_stats(caches)
+            case "add":
+                print(subcommands.cache_add(caches, parsed.kind, parsed.url))
+            case "clear":
+                print(subcommands.cache_clear(caches, parsed.kind))
+            case "remove":
+                print(subcommands.cache_remove(caches, parsed.kind))
+        return None
+
+    def explain(self, parsed: argparse.Namespace, what: Any, text: str = "") -> Any:
+        """``%explain``: ``what`` is what the line's expression gave, ``text`` what was pasted into the cell."""
+        from k8sgpt_magic.explain.explainer import Style
+
+        style = Style(
+            backend=parsed.backend,
+            model=parsed.model,
+            base_url=parsed.base_url,
+            language=parsed.language,
+            brief=parsed.brief,
+            ask=parsed.ask,
+            prompt=parsed.prompt,
+            headers=_headers(parsed.custom_header),
+            temperature=parsed.temperature,
+            max_tokens=parsed.max_tokens,
+            timeout=parsed.timeout,
+            max_concurrency=parsed.max_concurrency,
+            use_cache=not parsed.no_cache,
+            anonymize=not parsed.no_anonymize,
+        )
+        explainer = self._session.explainer
+        return (explainer.preview if parsed.dry_run else explainer.explain)(what, style, text=text)
+
     def _progress(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views import progress
 
         return None if parsed.quiet else progress.view(self._shell)
+
+
+def _headers(given: Sequence[str]) -> dict[str, str]:
+    headers = {}
+    for header in given:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise InvalidOption(f"--custom-header {name!r}: write it as 'Name: value'")
+        headers[name.strip()] = value.strip()
+    return headers
 
 
 def _cluster(parsed: argparse.Namespace) -> dict[str, Any]:

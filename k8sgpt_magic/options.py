@@ -112,7 +112,73 @@ SUBCOMMANDS = (
         ),
         examples=("%k8sgpt snapshot save incident.tar.gz", "%k8sgpt analyze --source incident.tar.gz"),
     ),
+    Subcommand(
+        "auth",
+        "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
+        (
+            Option(("action",), "add, list, default, update, remove or test", {"metavar": "ACTION"}),
+            Option(("backend",), "the backend", {"metavar": "BACKEND", "nargs": "?", "default": ""}, "backend"),
+            _value("--model", help="model to ask", metavar="NAME", default=""),
+            _value("--base-url", help="where an OpenAI-compatible server is", metavar="URL", default=""),
+            _flag("--session", help="keep the key for this session only"),
+        ),
+        examples=("%k8sgpt auth add openai", "%k8sgpt auth list"),
+    ),
+    Subcommand(
+        "generate",
+        "Tell where to get a key.",
+        (Option(("backend",), "the backend", {"metavar": "BACKEND", "nargs": "?", "default": "openai"}, "backend"),),
+        examples=("%k8sgpt generate groq",),
+    ),
+    Subcommand(
+        "cache",
+        "Where explanations are kept: in memory and, when asked for, in files or buckets.",
+        (
+            Option(("action",), "add, list, stats, clear or remove", {"metavar": "ACTION"}),
+            Option(("kind",), "of add: file, s3, gs or azure; of clear and remove: the URL",
+                   {"metavar": "KIND", "nargs": "?", "default": ""}),
+            Option(("url",), "of add: where", {"metavar": "URL", "nargs": "?", "default": ""}),
+        ),
+        examples=("%k8sgpt cache add file ~/explanations", "%k8sgpt cache stats"),
+    ),
 )  # fmt: skip
+
+EXPLAIN = Subcommand(
+    "explain",
+    "Explain findings: all of the last analysis, an expression that gives rows of one, or ids. As %%explain, the "
+    "cell holds such an expression, or text to explain: an event, a log, kubectl describe output, a manifest.",
+    (
+        Option(("what",), "an expression or ids; default: the last analysis", {"metavar": "WHAT", "nargs": "*"},
+               "finding"),
+        _value("--ask", help="a question about it", metavar="QUESTION", default=""),
+        _value("--backend", help="who answers; see %%k8sgpt auth list", metavar="NAME", default="",
+               completes="backend"),
+        _value("--model", help="model to ask", metavar="NAME", default=""),
+        _value("--base-url", help="where an OpenAI-compatible server is", metavar="URL", default=""),
+        _value("--language", help="of the answer; default: english", metavar="NAME", default="english"),
+        _flag("--brief", help="error and solution in at most 280 characters"),
+        _value("--prompt", help="a file with a prompt of your own, with {{problem}} in it", metavar="FILE",
+               default="", completes="path"),
+        _value("--custom-header", help="'Name: value', may be repeated", metavar="HEADER", action="append",
+               default=[]),
+        _value("--temperature", help="of the model", metavar="NUMBER", type=float, default=None),
+        _value("--max-tokens", help="length of an answer at the most", metavar="N", type=int, default=None),
+        _value("--max-concurrency", help="requests under way at once; default: 16", metavar="N", type=int,
+               default=16),
+        _value("--timeout", help="seconds that an answer may take; default: 60", metavar="SECONDS", type=float,
+               default=60.0),
+        _flag("--no-cache", help="ask again, whatever was answered before"),
+        _flag("--no-anonymize", help="send names and addresses as they are"),
+        _flag("--dry-run", help="show what would be sent, and send nothing"),
+    ),
+    examples=('%explain df[df.kind == "Pod"]', "%explain --ask 'is this the new release?'", "%explain --dry-run"),
+)  # fmt: skip
+
+_ACTIONS = {
+    "snapshot": ("save",),
+    "auth": ("add", "list", "default", "update", "remove", "test"),
+    "cache": ("add", "list", "stats", "clear", "remove"),
+}
 
 _BY_NAME = {name: each for each in SUBCOMMANDS for name in (each.name, *each.aliases)}
 
@@ -136,7 +202,7 @@ class _Parser(argparse.ArgumentParser):
 def parser(subcommand: Subcommand) -> _Parser:
     examples = "".join(f"\n  {example}" for example in subcommand.examples)
     made = _Parser(
-        prog=f"%k8sgpt {subcommand.name}",
+        prog="%explain" if subcommand is EXPLAIN else f"%k8sgpt {subcommand.name}",
         description=subcommand.help,
         epilog=f"examples:{examples}" if examples else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -161,6 +227,11 @@ def parse(words: Sequence[str]) -> tuple[Subcommand, argparse.Namespace]:
     subcommand = _BY_NAME.get(name)
     if subcommand is None:
         raise UsageError(f"%k8sgpt: unknown subcommand {name!r}{nearest(name, _BY_NAME)} (see %k8sgpt --help)")
+    return subcommand, parse_options(subcommand, rest)
+
+
+def parse_options(subcommand: Subcommand, rest: Sequence[str]) -> argparse.Namespace:
+    """The options of a subcommand from the words after its name; raises as ``parse`` does."""
     made = parser(subcommand)
     options, unknown = made.parse_known_args(rest)
     if unknown:
@@ -168,7 +239,7 @@ def parse(words: Sequence[str]) -> tuple[Subcommand, argparse.Namespace]:
         what = unknown[0].partition("=")[0]
         made.error(f"unknown {'option' if what.startswith('-') else 'argument'} {what!r}{nearest(what, flags)}")
     _check_choices(made, options)
-    return subcommand, options
+    return options
 
 
 def _check_choices(made: _Parser, options: argparse.Namespace) -> None:
@@ -176,8 +247,9 @@ def _check_choices(made: _Parser, options: argparse.Namespace) -> None:
         value = getattr(options, name, "")
         if value and value not in choices:
             made.error(f"--{name} {value!r} is none of {', '.join(choices)}{nearest(value, choices)}")
-    if getattr(options, "action", "save") != "save":
-        made.error(f"unknown action {options.action!r}; did you mean 'save'?")
+    actions = _ACTIONS.get(made.prog.partition(" ")[2], ())
+    if actions and options.action not in actions:
+        made.error(f"unknown action {options.action!r}{nearest(options.action, actions) or f'; there are {actions}'}")
 
 
 def overview() -> str:

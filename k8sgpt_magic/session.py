@@ -26,6 +26,7 @@ from k8sgpt_magic.wording import joined
 
 if TYPE_CHECKING:
     from k8sgpt_magic.cluster.archive import Saved
+    from k8sgpt_magic.explain.explainer import Explainer
     from k8sgpt_magic.frame import Findings, Summary
 
 T = TypeVar("T")
@@ -80,6 +81,8 @@ class Session:
         self._sources: dict[tuple[str, str, str], Source] = {}
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
+        self._explainer: Explainer | None = None
+        self.view: ClusterView | None = None
         # Connections are closed at exit too, or with this object.
         weakref.finalize(self, _close, self.engine, self._sources)
 
@@ -87,6 +90,19 @@ class Session:
     def last(self) -> Findings | None:
         """The newest analysis of this session."""
         return self.history[-1] if self.history else None
+
+    @property
+    def explainer(self) -> Explainer:
+        """What explains this session's findings; made when first asked for."""
+        if self._explainer is None:
+            from k8sgpt_magic.explain.explainer import Explainer
+
+            self._explainer = Explainer(self)
+        return self._explainer
+
+    def findings(self) -> list[Finding]:
+        """The findings of the newest analysis, with all they know."""
+        return list(self._findings.values())
 
     def finding(self, id: str) -> Finding | None:
         """A finding of the newest analysis, with all it knows, by its id."""
@@ -245,6 +261,7 @@ class Session:
         summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
         summary.seconds = time.perf_counter() - began
         summary.age = age
+        self.view = view
         return self._remember(diagnosis, summary)
 
     def _remember(self, diagnosis: Diagnosis, summary: Summary) -> Findings:
@@ -328,7 +345,8 @@ class Session:
         def on_page(kind: str, namespace: str, objects: int, finished: bool) -> None:
             counts[kind, namespace] = objects
             progress.objects = already + sum(counts.values())
-            progress.kinds_read += finished
+            # Lists in place of one that was forbidden come on top.
+            progress.kinds_read = min(progress.kinds, progress.kinds_read + finished)
 
         reads = await source.read(
             kinds,
@@ -357,8 +375,9 @@ class Session:
         if kept is not None:
             return kept
         labelled = [kind for kind in kinds if kind not in (Event, EndpointSlice, Lease)]
+        one_by_one = namespaces if len(namespaces) <= _LISTED_ONE_BY_ONE else []
         selected = await source.select(
-            labelled, namespaces, query.selector, max_concurrency=query.max_concurrency, timeout=query.timeout
+            labelled, one_by_one, query.selector, max_concurrency=query.max_concurrency, timeout=query.timeout
         )
         return self.lists.put_selection(key, selected)
 

@@ -1,28 +1,38 @@
 """How to reach a cluster: kubeconfig, context and credentials, read by the official ``kubernetes`` package.
 
-Of its two clients the synchronous one is used, in a thread: it is quicker to import, and a credential plugin that
-hangs can be left behind there.
+The files are parsed and merged here, once and with the fast parser, since the package would parse a kubeconfig of a
+hundred contexts for more than a second; what is in the one context that is used is the package's to make sense of.
+Of its two clients the synchronous one is used, in a thread: a credential plugin that hangs can be left behind there.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined, unused-ignore]
 
 import yaml
 from msgspec import Struct
 
 from k8sgpt_magic.errors import KubeconfigError, NoKubeconfig, UnknownContext
+from k8sgpt_magic.wording import joined, quote
 
 # Where Kubernetes mounts a pod's own credentials.
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# The fields of a kubeconfig that hold paths, which count from the directory of the file they are in.
+_PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
 class Access(Struct):
@@ -45,12 +55,21 @@ class Access(Struct):
         return urlsplit(self.server).netloc
 
     def authorization(self) -> dict[str, str]:
-        """The headers that authenticate, refreshed where the credentials know how."""
-        return {
-            setting["key"]: setting["value"]
-            for setting in self.configuration.auth_settings().values()
+        """The headers that authenticate. May read a file or run a plugin again, as ``load`` may.
+
+        Raises ``KubeconfigError`` where a plugin fails.
+        """
+        with _plugin_errors(self.context):
+            settings = self.configuration.auth_settings().values()
+        headers = {
+            # Files that people write end with a newline, which a header must not.
+            setting["key"]: str(setting["value"]).strip()
+            for setting in settings
             if setting.get("in") == "header" and setting.get("value")
         }
+        if any(set(value) & set("\r\n\0") for value in headers.values()):
+            raise KubeconfigError(f"The token of user {self.user!r} has a line break in it, so it cannot be sent.")
+        return headers
 
     def __repr__(self) -> str:
         return f"Access(server={self.server!r}, context={self.context!r}, user={self.user!r})"
@@ -62,12 +81,22 @@ def paths(kubeconfig: str = "") -> list[Path]:
     return [path for part in named.split(os.pathsep) if part and (path := Path(part).expanduser()).is_file()]
 
 
+def version(kubeconfig: str = "") -> tuple[tuple[str, int, int], ...]:
+    """Changes whenever one of the files does, by a login or a switch of the context."""
+    found = []
+    for path in paths(kubeconfig):
+        with suppress(OSError):
+            stat = path.stat()
+            found.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
 def has_cluster() -> bool:
     """Whether a kubeconfig with a current context, or a pod's own credentials, are where kubectl would look."""
     if _is_in_cluster():
         return True
     try:
-        return bool(_current_context(paths()))
+        return bool(_Merged(paths()).current_context)
     except KubeconfigError:
         # A broken kubeconfig is a mistake to report, not a reason to show the demo.
         return True
@@ -75,8 +104,7 @@ def has_cluster() -> bool:
 
 def contexts(kubeconfig: str = "") -> list[str]:
     """The names of all contexts."""
-    found = [each.get("name") for content in _contents(paths(kubeconfig)) for each in content.get("contexts") or ()]
-    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
+    return _Merged(paths(kubeconfig)).names("contexts")
 
 
 def load(context: str = "", kubeconfig: str = "") -> Access:
@@ -84,9 +112,6 @@ def load(context: str = "", kubeconfig: str = "") -> Access:
 
     Raises ``NoKubeconfig``, ``UnknownContext`` or ``KubeconfigError``.
     """
-    from kubernetes.client import Configuration
-
-    configuration = Configuration()
     files = paths(kubeconfig)
     if not files:
         if kubeconfig or context or not _is_in_cluster():
@@ -95,49 +120,55 @@ def load(context: str = "", kubeconfig: str = "") -> Access:
                 f"There is no kubeconfig at {looked}.",
                 advice="Name one with --kubeconfig or KUBECONFIG, or look at the demo: %k8sgpt analyze --source demo",
             )
-        return _in_cluster(configuration)
-    name = context or _current_context(files)
+        return _in_cluster()
+    merged = _Merged(files)
+    known = merged.names("contexts")
+    offer = joined(known, 20) or "none"
+    name = context or merged.current_context
     if not name:
         raise UnknownContext(
-            f"The kubeconfig {_named(files)} has no current context.",
-            advice=f"Choose one with --context: {_offer(kubeconfig)}",
+            f"The kubeconfig {merged} has no current context.", advice=f"Choose one with --context: {offer}"
         )
-    known = contexts(kubeconfig)
     if name not in known:
         close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}? There are: " if close else "there are: "
-        raise UnknownContext(
-            f"The kubeconfig {_named(files)} has no context {name!r}.",
-            advice=f"{hint}{_offer(kubeconfig)}".capitalize(),
-        )
-    return _from_files(configuration, files, name)
+        hint = f"Did you mean {close[0]!r}? There are: " if close else "There are: "
+        raise UnknownContext(f"The kubeconfig {merged} has no context {name!r}.", advice=f"{hint}{offer}")
+    return _from_files(merged, name)
 
 
-def _from_files(configuration: Any, files: list[Path], name: str) -> Access:
-    from kubernetes.config import ConfigException, load_kube_config
+def _from_files(merged: _Merged, name: str) -> Access:
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, load_kube_config_from_dict
 
-    entry = _context(files, name)
-    with _plugin_errors() as failures:
+    entry = merged.find("contexts", name)
+    cluster = merged.find("clusters", str(entry.get("cluster") or ""))
+    user = str(entry.get("user") or "")
+    config = {
+        "current-context": name,
+        "contexts": [{"name": name, "context": entry}],
+        "clusters": [{"name": entry.get("cluster"), "cluster": cluster}] if cluster else [],
+        "users": [{"name": user, "user": merged.find("users", user)}],
+    }
+    configuration = Configuration()
+    with _plugin_errors(name):
         try:
-            load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=os.pathsep.join(map(str, files)),
-                context=name,
-                client_configuration=configuration,
-                persist_config=False,
+            load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+                config, context=name, client_configuration=configuration, persist_config=False
             )
-        except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise KubeconfigError(f"The context {name!r} of {_named(files)} cannot be used: {error}") from error
-    if failures:
-        raise KubeconfigError(
-            f"The credential plugin of context {name!r} failed: {failures[0].removeprefix('exec: ')}",
-            advice="Run it by hand, or log in again; kubectl would fail in the same way.",
-        )
-    return _access(configuration, name, str(entry.get("namespace") or "default"), str(entry.get("user") or ""))
+        except (ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise KubeconfigError(
+                f"The context {name!r} of {merged} cannot be used: {quote(str(error))}",
+                advice="kubectl config view shows what is in it.",
+            ) from error
+    proxy = str(cluster.get("proxy-url") or "")
+    return _access(configuration, name, str(entry.get("namespace") or "default"), user, proxy)
 
 
-def _in_cluster(configuration: Any) -> Access:
+def _in_cluster() -> Access:
+    from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, load_incluster_config
 
+    configuration = Configuration()
     try:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError) as error:
@@ -146,23 +177,69 @@ def _in_cluster(configuration: Any) -> Access:
         namespace = (IN_CLUSTER / "namespace").read_text(encoding="utf-8").strip()
     except OSError:
         namespace = "default"
-    return _access(configuration, "in-cluster", namespace, "service account of this pod")
+    return _access(configuration, "in-cluster", namespace, "service account of this pod", "")
 
 
-def _access(configuration: Any, context: str, namespace: str, user: str) -> Access:
-    server = str(configuration.host or "").rstrip("/")
-    if not server.startswith(("http://", "https://")):
-        raise KubeconfigError(f"The context {context!r} names no API server that can be reached: {server!r}")
+def _access(configuration: Any, context: str, namespace: str, user: str, proxy: str) -> Access:
+    try:
+        parts = urlsplit(str(configuration.host or "").rstrip("/"))
+        # What stands before an "@" could be a password, and does not belong in messages.
+        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise KubeconfigError(
+            f"The context {context!r} names no API server that can be reached: {quote(str(configuration.host))!r}"
+        )
+    server = parts.geturl()
     return Access(
         server=server,
         context=context,
         namespace=namespace,
         user=user,
-        tls=_tls(configuration, context) if server.startswith("https") else None,
+        tls=_tls(configuration, context) if parts.scheme == "https" else None,
         server_name=configuration.tls_server_name or None,
-        proxy=configuration.proxy or None,
+        proxy=_proxy(context, server, proxy),
         configuration=configuration,
     )
+
+
+def _proxy(context: str, server: str, named: str) -> str | None:
+    """The kubeconfig's proxy or, as ``NO_PROXY`` allows, that of the environment."""
+    proxy = named or _proxy_of_environment(server)
+    if proxy is None:
+        return None
+    scheme = proxy.partition("://")[0].lower()
+    if scheme not in ("http", "https"):
+        raise KubeconfigError(
+            f"Context {context!r} is reached through a proxy of the kind {quote(scheme, 20)!r}; "
+            "only http and https proxies are supported.",
+            advice="Set proxy-url in the kubeconfig (or HTTPS_PROXY) to one of those.",
+        )
+    return proxy
+
+
+def _proxy_of_environment(server: str) -> str | None:
+    parts, proxies = urlsplit(server), getproxies_environment()
+    proxy = proxies.get(parts.scheme)
+    host = parts.hostname or ""
+    if not proxy or proxy_bypass_environment(parts.netloc, proxies):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None if host == "localhost" else proxy
+    if address.is_loopback:
+        return None
+    for each in proxies.get("no", "").split(","):
+        # Clusters are often exempt as a range of addresses, which kubectl knows and urllib does not.
+        with suppress(ValueError):
+            if address in ipaddress.ip_network(each.strip(), strict=False):
+                return None
+    return proxy
 
 
 def _tls(configuration: Any, context: str) -> ssl.SSLContext:
@@ -171,70 +248,102 @@ def _tls(configuration: Any, context: str) -> ssl.SSLContext:
         # Authorities of private clusters often lack what strict checking wants; kubectl does not ask for it.
         tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if configuration.cert_file:
-            tls.load_cert_chain(configuration.cert_file, configuration.key_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise KubeconfigError(f"A certificate of context {context!r} cannot be used: {error}") from error
+            # Without a password OpenSSL would wait for one at the terminal of whoever started the kernel.
+            tls.load_cert_chain(configuration.cert_file, configuration.key_file or None, password=lambda: "")
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise KubeconfigError(f"A certificate or key of context {context!r} cannot be used: {error}") from error
     if not configuration.verify_ssl:
         tls.check_hostname = False
         tls.verify_mode = ssl.CERT_NONE
     return tls
 
 
-def _contents(files: list[Path]) -> Iterator[dict[str, Any]]:
-    for path in files:
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            where = " ".join(str(error).split())
-            raise KubeconfigError(f"The kubeconfig {path} cannot be read: {where}") from error
-        if content is None:
-            continue
-        if not isinstance(content, dict):
-            raise KubeconfigError(
-                f"{path} is not a kubeconfig.", advice="It should hold clusters, users and contexts."
-            )
-        yield content
+class _Merged:
+    """Several files as one. Of entries with the same name the first wins, as with kubectl."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = files
+        self._contents = [(path, content) for path in files if (content := _content(path))]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self._files))
+
+    @property
+    def current_context(self) -> str:
+        return next((str(name) for _, content in self._contents if (name := content.get("current-context"))), "")
+
+    def names(self, section: str) -> list[str]:
+        names = (each.get("name") for _, each in self._entries(section))
+        return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+    def find(self, section: str, name: str) -> dict[str, Any]:
+        """What an entry holds, with paths made absolute; nothing where there is no such entry."""
+        for path, each in self._entries(section):
+            if each.get("name") == name:
+                found = each.get(section.removesuffix("s"))
+                return _resolved(found, path.absolute().parent) if isinstance(found, dict) else {}
+        return {}
+
+    def _entries(self, section: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+        for path, content in self._contents:
+            entries = content.get(section)
+            for each in entries if isinstance(entries, list) else ():
+                if isinstance(each, dict):
+                    yield path, each
 
 
-def _current_context(files: list[Path]) -> str:
-    """The first that is set wins, as with kubectl; the Python package would take the last."""
-    return next((str(name) for content in _contents(files) if (name := content.get("current-context"))), "")
+def _content(path: Path) -> dict[str, Any] | None:
+    try:
+        content = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - it is the safe loader or the C one like it
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        # A part of the file as the parser quotes it may hold a credential.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f"line {mark.line + 1}: {problem}" if mark else quote(str(error), 120)
+        raise KubeconfigError(f"The kubeconfig {path} cannot be read: {where}") from None
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        raise KubeconfigError(f"{path} is not a kubeconfig.", advice="It should hold clusters, users and contexts.")
+    return content
 
 
-def _context(files: list[Path], name: str) -> dict[str, Any]:
-    for content in _contents(files):
-        for each in content.get("contexts") or ():
-            if isinstance(each, dict) and each.get("name") == name:
-                entry = each.get("context")
-                return entry if isinstance(entry, dict) else {}
-    return {}
+def _resolved(entry: dict[str, Any], directory: Path) -> dict[str, Any]:
+    resolved = {
+        key: str(directory / Path(value).expanduser())
+        if key in _PATHS and value and isinstance(value, str)
+        else value
+        for key, value in entry.items()
+    }
+    plugin = resolved.get("exec")
+    if isinstance(plugin, dict) and isinstance(command := plugin.get("command"), str) and os.sep in command:
+        resolved["exec"] = plugin | {"command": str(directory / command)}
+    return resolved
 
 
 def _is_in_cluster() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (IN_CLUSTER / "token").exists()
 
 
-def _named(files: list[Path]) -> str:
-    return ", ".join(map(str, files))
-
-
-def _offer(kubeconfig: str) -> str:
-    return ", ".join(contexts(kubeconfig)) or "none"
-
-
 @contextmanager
-def _plugin_errors() -> Iterator[list[str]]:
-    """What the kubernetes package only logs when a credential plugin fails."""
+def _plugin_errors(context: str) -> Iterator[None]:
+    """Raise what the kubernetes package only logs when a credential plugin fails."""
     messages: list[str] = []
+    thread = threading.get_ident()
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.ERROR:
+            # Other threads' errors are theirs.
+            if record.levelno >= logging.ERROR and record.thread == thread:
                 messages.append(record.getMessage())
 
     root, handler = logging.getLogger(), Collect()
     root.addHandler(handler)
     try:
-        yield messages
+        yield
     finally:
         root.removeHandler(handler)
+    if messages:
+        raise KubeconfigError(
+            f"The credential plugin of context {context!r} failed: {quote(messages[0].removeprefix('exec: '))}",
+            advice="Run it by hand, or log in again; kubectl would fail in the same way.",
+        )

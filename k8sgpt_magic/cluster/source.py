@@ -64,8 +64,8 @@ class Source(Protocol):
         """List kinds, all at the same time: in the namespaces named, or (none named) in all of them.
 
         ``Resource.scopes`` says where a kind is listed. Where all namespaces may not be listed, those of
-        ``fall_back_to`` are read instead. Raises ``K8sGPTError`` only where nothing at all could
-        be read; all else is in the results.
+        ``fall_back_to`` are read instead. ``timeout`` bounds all of it. Raises ``K8sGPTError`` only where nothing at
+        all could be read; all else is in the results.
         """
         ...
 
@@ -78,7 +78,10 @@ class Source(Protocol):
         max_concurrency: int = 10,
         timeout: float = 30.0,
     ) -> Collection[ObjectRef]:
-        """The objects of these kinds whose labels a selector (``kubectl -l``) picks."""
+        """The objects of these kinds whose labels a selector (``kubectl -l``) picks.
+
+        What may not be listed is passed over. Raises ``K8sGPTError`` where the selection would not be complete.
+        """
         ...
 
     def pages(
@@ -94,6 +97,7 @@ class Source(Protocol):
         """The same lists as the bytes they came as, for a snapshot: kind, scope and body, in any order.
 
         A body of None says that the list starts again. By the end, ``results`` has a result for each list.
+        ``timeout`` bounds each page, since what the caller does with them takes time too.
         """
         ...
 

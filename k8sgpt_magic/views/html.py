@@ -62,12 +62,35 @@ def _what(row: dict[Any, Any]) -> str:
         line += f'<br><span class="k8sgpt-faint">caused by {_text(row["cause"])}</span>'
     elif row["consequences"]:
         line += f'<br><span class="k8sgpt-faint">root cause of {row["consequences"]} more</span>'
+    line += _explanation(row)
     if not row["evidence"]:
         return line
     facts = "".join(
         f"<dt>{_text(fact['source'])}</dt><dd>{_text(fact['value'][:MESSAGE])}</dd>" for fact in row["evidence"]
     )
     return f"<details><summary>{line}</summary><dl>{facts}</dl></details>"
+
+
+def _explanation(row: dict[Any, Any]) -> str:
+    """What ``%explain`` adds to a row. A link is shown as text: it may come from a model."""
+    if row.get("failure"):
+        return f'<div class="k8sgpt-explained">Not explained: {_text(row["failure"])}</div>'
+    if not row.get("explanation"):
+        return ""
+    steps = "".join(f"<br>{_text(step)}" for step in str(row["solution"]).splitlines())
+    commands = "".join(
+        f"<br><code>{_text(each['command'])}</code>"
+        + (f' <b class="k8sgpt-danger">{_text(each["danger"])}</b>' if each["danger"] else "")
+        + (' <span class="k8sgpt-faint">changes the cluster</span>' if each["changes"] else "")
+        for each in row["commands"]
+    )
+    said_by = f"{row['backend']} {row['model']}".strip()
+    facts = f"{said_by}, confidence {row['confidence']}{', from the cache' if row['cached'] else ''}"
+    docs = f"<br>{_text(row['docs'])}" if row["docs"] else ""
+    return (
+        f'<div class="k8sgpt-explained">{_text(row["explanation"])}{steps}{commands}{docs}'
+        f'<br><span class="k8sgpt-faint">{_text(facts)}</span></div>'
+    )
 
 
 def _text(text: object) -> str:

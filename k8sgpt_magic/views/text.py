@@ -47,9 +47,25 @@ def render(findings: Findings, *, rows: int = ROWS, width: int | None = None) ->
             if len(row[message]) > room:
                 row[message] = row[message][: room - 1] + "…"
         lines += ["", *_aligned(list(_COLUMNS), table)]
+        for finding in shown:
+            lines += _explanation(finding)
         if len(findings) > rows:
             lines.append(f"... and {len(findings) - rows:,} more rows")
     return "\n".join([*lines, *(["", *below] if (below := notes(summary)) else [])])
+
+
+def _explanation(row: dict[Any, Any]) -> list[str]:
+    """What ``%explain`` adds to a row, below the table."""
+    if not (row.get("explanation") or row.get("failure")):
+        return []
+    lines = ["", f"{row['code']} {_where(row)}".strip()]
+    if row["failure"]:
+        return [*lines, f"  Not explained: {printable(row['failure'])}"]
+    lines += [f"  {printable(part)}" for part in (row["explanation"], *str(row["solution"]).splitlines())]
+    for each in row["commands"]:
+        danger = f"   # {each['danger']}" if each["danger"] else "   # changes the cluster" if each["changes"] else ""
+        lines.append(f"    $ {printable(each['command'])}{danger}")
+    return [*lines, *([f"  {printable(row['docs'])}"] if row["docs"] else []), f"  ({row['backend']} {row['model']})"]
 
 
 def _where(row: dict[Any, Any]) -> str:

@@ -1,0 +1,253 @@
+"""Masking: what names things of the user's leaves the notebook as a token, and comes back as itself.
+
+Names come from the cluster view, so they are known and not guessed; addresses, URLs and images are known by their
+form; credentials by the patterns of detect-secrets. Replacement is literal, longest first, at word boundaries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from typing import Any
+
+from k8sgpt_magic.cluster.resources import Ingress, Namespace, Node, Pod, Service, Webhook
+from k8sgpt_magic.cluster.view import ClusterView
+
+TOKEN = re.compile(r"__([A-Z]+)_(\d+)__")
+
+# Names that every cluster has tell nothing about this one, and mean something to a model.
+_COMMON = frozenset(
+    {"default", "kube-system", "kube-public", "kube-node-lease", "kube-root-ca.crt", "kubernetes", "localhost"}
+)
+
+# Longest runs in which a known name may stand; inside one, any stretch between two separators is looked up.
+_RUN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/@+-]*[A-Za-z0-9])?")
+_SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
+# A stretch of more pieces than this is no name of Kubernetes'.
+_PIECES = 12
+
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>()\[\]{}]+", re.IGNORECASE)
+_EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
+_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_IPV6 = re.compile(r"(?<![:\w])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![:\w])", re.IGNORECASE)
+# A registry (it has a dot or a port) with a path, or a path with a tag or digest: "apps/v1" is neither.
+_IMAGE = re.compile(
+    r"\b(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?|[\w-]+:\d+)(?:/[\w.-]+)+(?::[\w][\w.-]*)?(?:@sha256:[0-9a-f]{8,64})?"
+    r"|\b[\w.-]+(?:/[\w.-]+)+(?::[\w][\w.-]*(?:@sha256:[0-9a-f]{8,64})?|@sha256:[0-9a-f]{8,64})"
+    r"|\bsha256:[0-9a-f]{8,64}\b"
+)
+_HOST = re.compile(r"\b(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,24})\b", re.IGNORECASE)
+_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.DOTALL)
+_BEARER = re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{8,}")
+_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")
+# What looks like data rather than words: long, and both letters and digits in it.
+_BLOB = re.compile(r"(?<![\w/+=])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Za-z])[\w/+-]{24,}={0,2}(?![\w/+=])")
+_ASSIGNED = re.compile(
+    r"(?i)\b(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|client[_-]?secret|credential)s?"
+    r"[\"']?\s*[:=]\s*[\"']?([^\s\"',;&]{3,})"
+)
+# Domains of Kubernetes' own names (API groups, label prefixes, documentation): nothing of the user's.
+_PUBLIC = re.compile(r"(?:^|\.)(?:kubernetes\.io|k8s\.io|svc|cluster\.local)$", re.IGNORECASE)
+# Paths of fields, which look like hosts to a pattern.
+_FIELD = re.compile(r"^(?:metadata|spec|status|data|rules|webhooks|involvedObject)\.", re.IGNORECASE)
+_FILE = re.compile(r"\.(?:yaml|yml|json|conf|crt|pem|key|txt|log|sh|py|go|js|ts|html|so|jar)$", re.IGNORECASE)
+
+
+class Anonymizer:
+    """Masks and unmasks texts. One text has one token as long as this object lives.
+
+    A token reads ``__POD_3__``: what kind of thing it stands for, and which one.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, str] = {}
+        self._originals: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+
+    def learn(self, view: ClusterView) -> None:
+        """Remember every name in a view as sensitive."""
+        for sort, text in sensitive(view):
+            self.remember(text, sort)
+
+    def remember(self, text: str, sort: str) -> None:
+        """Treat a text as the name of a thing of some sort (``pod``, ``host``) from now on."""
+        if text and text not in _COMMON and not text.isspace():
+            self._names.setdefault(text, sort)
+
+    def mask(self, text: str) -> str:
+        """The text with a token in place of everything that names something or is secret."""
+        for sort, pattern in _credential_patterns():
+            text = pattern.sub(self._replace(sort), text)
+        # Known names first: a known image or host keeps one token, however it is written around.
+        text = self._outside_tokens(text, self._mask_names)
+        for sort, pattern in _FORMS:
+            text = self._outside_tokens(text, partial(pattern.sub, self._replace(sort)))
+        return text
+
+    def unmask(self, text: str) -> str:
+        """The text with every token of this anonymizer's replaced by what it stands for."""
+        return TOKEN.sub(lambda found: self._originals.get(found[0], found[0]), text)
+
+    def _mask_names(self, text: str) -> str:
+        return _RUN.sub(lambda found: self._mask_run(found[0]), text)
+
+    def _mask_run(self, run: str) -> str:
+        if (sort := self._names.get(run)) is not None:
+            return self._token(run, sort)
+        bounds = [(0, 0), *((found.start(), found.end()) for found in _SEPARATOR.finditer(run)), (len(run), len(run))]
+        pieces = [(bounds[at][1], bounds[at + 1][0]) for at in range(len(bounds) - 1)]
+        masked: list[str] = []
+        at, written = 0, 0
+        while at < len(pieces):
+            for upto in range(min(len(pieces), at + _PIECES) - 1, at - 1, -1):
+                start, end = pieces[at][0], pieces[upto][1]
+                if (sort := self._names.get(run[start:end])) is not None:
+                    masked += [run[written:start], self._token(run[start:end], sort)]
+                    at, written = upto, end
+                    break
+            at += 1
+        return "".join([*masked, run[written:]])
+
+    def _replace(self, sort: str) -> Callable[[re.Match[str]], str]:
+        def replace(found: re.Match[str]) -> str:
+            whole, start = found[0], found.start()
+            # A pattern with a group masks the group alone: the word "password" may stay.
+            first, last = found.span(1) if found.re.groups and found[1] else found.span()
+            what = whole[first - start : last - start]
+            if not what or TOKEN.fullmatch(what) or (sort == "host" and not _is_private_host(what)):
+                return whole
+            if sort in ("image", "url") and _is_public(what):
+                return whole
+            return whole[: first - start] + self._token(what, sort) + whole[last - start :]
+
+        return replace
+
+    @staticmethod
+    def _outside_tokens(text: str, change: Callable[[str], str]) -> str:
+        parts: list[str] = []
+        written = 0
+        for found in TOKEN.finditer(text):
+            parts += [change(text[written : found.start()]), found[0]]
+            written = found.end()
+        return "".join([*parts, change(text[written:])])
+
+    def _token(self, text: str, sort: str) -> str:
+        token = self._tokens.get(text)
+        if token is None:
+            self._counts[sort] = self._counts.get(sort, 0) + 1
+            token = f"__{sort.upper()}_{self._counts[sort]}__"
+            self._tokens[text] = token
+            self._originals[token] = text
+        return token
+
+
+def canonical(masked: str) -> tuple[str, dict[str, str]]:
+    """A masked text with its tokens numbered by first appearance, and the map from these to the given ones.
+
+    Two texts that say the same of different things have one canonical form: one question, one cache entry.
+    """
+    back: dict[str, str] = {}
+    forth: dict[str, str] = {}
+
+    def renumber(found: re.Match[str]) -> str:
+        if (known := forth.get(found[0])) is None:
+            known = forth[found[0]] = f"__{found[1]}_{sum(each.startswith(f'__{found[1]}_') for each in back) + 1}__"
+            back[known] = found[0]
+        return known
+
+    return TOKEN.sub(renumber, masked), back
+
+
+def substitute(text: str, tokens: dict[str, str]) -> str:
+    """Replace tokens by others, all at once."""
+    return TOKEN.sub(lambda found: tokens.get(found[0], found[0]), text)
+
+
+def sensitive(view: ClusterView) -> Iterator[tuple[str, str]]:
+    """Everything in a view that names a thing, with the sort of thing it names."""
+    for each in view.everything():
+        metadata = each.metadata
+        if each.kind != "Event":
+            yield each.kind.lower(), metadata.name
+        yield "namespace", metadata.namespace
+        for value in metadata.labels.values():
+            # Flags and numbers name nothing.
+            if len(value) > 3 and not value.isdigit() and value not in ("true", "false"):
+                yield "label", value
+        for owner in metadata.owner_references:
+            yield owner.kind.lower() or "object", owner.name
+        yield from _of_kind(each)
+
+
+def _of_kind(each: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(each, Pod):
+        yield "node", each.spec.node_name
+        yield "serviceaccount", each.spec.service_account_name
+        for container in (*each.spec.containers, *each.spec.init_containers, *each.spec.ephemeral_containers):
+            yield "image", container.image
+            yield "container", container.name
+    elif isinstance(each, Ingress):
+        for rule in each.spec.rules:
+            yield "host", rule.host.removeprefix("*.")
+        for tls in each.spec.tls:
+            yield "secret", tls.secret_name
+            for host in tls.hosts:
+                yield "host", host.removeprefix("*.")
+    elif isinstance(each, Service):
+        yield "host", each.spec.external_name
+        for entry in each.status.load_balancer.ingress:
+            yield "host", entry.hostname
+    elif isinstance(each, (Node, Namespace)):
+        return
+    else:
+        for webhook in getattr(each, "webhooks", ()):
+            if isinstance(webhook, Webhook):
+                yield "webhook", webhook.name
+
+
+_FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("url", _URL),
+    ("email", _EMAIL),
+    ("ip", _IPV4),
+    ("ip", _IPV6),
+    ("image", _IMAGE),
+    ("host", _HOST),
+)
+
+
+@cache
+def _credential_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Our own few, which need context, and all that detect-secrets knows by form."""
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+    from detect_secrets.plugins.base import RegexBasedDetector
+
+    known: list[re.Pattern[str]] = []
+    for plugin in get_mapping_from_secret_type_to_class().values():
+        # Addresses have a token of their own, and its private-key pattern would leave the key's body.
+        if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in (
+            "IPPublicDetector",
+            "PrivateKeyDetector",
+        ):
+            known += [re.compile(pattern) if isinstance(pattern, str) else pattern for pattern in _denylist(plugin)]
+    own = (_PEM, _JWT, _BEARER, _ASSIGNED)
+    return tuple(("secret", pattern) for pattern in (*own, *known, _BLOB))
+
+
+def _denylist(plugin: Any) -> Iterable[Any]:
+    return plugin.denylist if isinstance(plugin.denylist, (list, tuple)) else ()
+
+
+def _is_private_host(text: str) -> bool:
+    return (
+        not _FIELD.match(text)
+        and not _PUBLIC.search(text)
+        and not _FILE.search(text)
+        and not text.replace(".", "").isdigit()
+    )
+
+
+def _is_public(text: str) -> bool:
+    host = re.sub(r"^[a-z+.-]+://", "", text, flags=re.IGNORECASE).partition("/")[0].partition(":")[0]
+    return bool(_PUBLIC.search(host))

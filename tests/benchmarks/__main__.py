@@ -1,0 +1,9 @@
+"""`python -m tests.benchmarks`: all benchmarks, one table."""
+
+from __future__ import annotations
+
+from . import analysis, live, snapshot, startup
+
+if __name__ == "__main__":
+    for benchmark in (startup, analysis, snapshot, live):
+        print(benchmark.run(), flush=True)

@@ -1,0 +1,99 @@
+"""How long a view takes to become a DataFrame: analyzers, causes and the frame, on one core."""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from time import perf_counter
+from typing import Any
+
+from k8sgpt_magic.analyzers import registered
+from k8sgpt_magic.cluster.decode import decode_page
+from k8sgpt_magic.cluster.resources import KINDS, Resource
+from k8sgpt_magic.cluster.view import ClusterView, ReadResult
+from k8sgpt_magic.diagnosis.diagnose import diagnose
+from k8sgpt_magic.frame import Findings, Summary
+
+from .measure import Row, at_most, in_fresh_process, median, milliseconds, one_core, table
+from .objects import failing_pods, objects, pages
+
+PODS = 20_000
+ROUNDS = 5
+TARGET_SECONDS = 1.0
+_SLOWEST = 8
+
+
+def decoded(pods: int) -> dict[str, list[Resource]]:
+    """The objects of a cluster of that size, by kind."""
+    found: defaultdict[str, list[Resource]] = defaultdict(list)
+    for kind, body in pages(objects(pods)):
+        page = decode_page(KINDS[kind], body)
+        assert not page.undecodable, page.undecodable[0]
+        found[kind] += page.objects
+    return dict(found)
+
+
+def view_of(found: dict[str, list[Resource]]) -> ClusterView:
+    """A view of just these objects, all kinds read in full and no index built yet."""
+    return ClusterView(found, [ReadResult(kind=kind, objects=len(found.get(kind, ()))) for kind in KINDS])
+
+
+def measure(pods: int, rounds: int) -> dict[str, Any]:
+    """The medians of a whole analysis of a view, and of its parts."""
+    found = decoded(pods)
+    analyzers = list(registered().values())
+    totals, frames, causes = [], [], []
+    by_analyzer: defaultdict[str, list[float]] = defaultdict(list)
+    result = diagnose(view_of(found), analyzers)  # imports and warm-up
+    Findings.of(result.findings, Summary())
+    with one_core():
+        for _ in range(rounds):
+            began = perf_counter()
+            result = diagnose(view_of(found), analyzers)
+            judged = perf_counter()
+            Findings.of(result.findings, Summary())
+            ended = perf_counter()
+            totals.append(ended - began)
+            frames.append(ended - judged)
+            causes.append(judged - began - sum(result.seconds.values()))
+            for kind, seconds in result.seconds.items():
+                by_analyzer[kind].append(seconds)
+    return {
+        "objects": sum(map(len, found.values())),
+        "findings": len(result.findings),
+        "errors": [f"{error.analyzer}: {error.error}" for error in result.errors],
+        "total": median(totals),
+        "frame": median(frames),
+        "causes": median(causes),
+        "analyzers": {kind: median(seconds) for kind, seconds in by_analyzer.items()},
+    }
+
+
+def rows(figures: dict[str, Any]) -> list[Row]:
+    slowest = sorted(figures["analyzers"].items(), key=lambda item: -item[1])
+    return [
+        Row("objects", f"{figures['objects']:,}"),
+        Row("findings", f"{figures['findings']:,}"),
+        at_most("view to DataFrame", figures["total"], TARGET_SECONDS, " s"),
+        *(Row(f"  {kind} analyzer", milliseconds(seconds)) for kind, seconds in slowest[:_SLOWEST]),
+        Row(f"  the other {len(slowest[_SLOWEST:])}", milliseconds(sum(s for _, s in slowest[_SLOWEST:]))),
+        Row("  causes and order", milliseconds(figures["causes"])),
+        Row("  frame", milliseconds(figures["frame"])),
+        *(Row("analyzer failed", error, "none", False) for error in figures["errors"]),
+    ]
+
+
+def run(pods: int = PODS, rounds: int = ROUNDS) -> str:
+    figures = in_fresh_process(measure, pods, rounds)
+    return table(f"Analysis of {pods:,} pods, {failing_pods(pods):,} failing, on one core", rows(figures))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.analysis", description=__doc__)
+    parser.add_argument("--pods", type=int, default=PODS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    print(run(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
