@@ -34,12 +34,11 @@ from .measure import (
     table,
     timed,
 )
-from .objects import failing_pods
+from .objects import PODS_PER_NODE, failing_pods
 
 PODS = 5_000
 ROUNDS = 7
 FRESH_ROUNDS = 3
-NODES = 20
 TARGET_MEMORY = 1.0
 CONCURRENCY = 10
 USER_AGENT = "k8sgpt-magic/"
@@ -367,7 +366,7 @@ def run(pods: int = PODS, rounds: int = ROUNDS, kubeconfig: str = "") -> str:
         rows = [*time_rows(kubeconfig, rounds), *memory_rows(kubeconfig)]
         return table(f"Live cluster of {Path(kubeconfig).name}", rows)
     with ControlPlane() as plane:
-        plane.add_nodes(NODES)
+        plane.add_nodes(max(3, pods // PODS_PER_NODE))
         path = str(plane.kubeconfig("admin"))
         with loaded(plane, pods) as load:
             rows = [*time_rows(path, rounds), *memory_rows(path), *request_rows(plane, path, load)]
