@@ -82,6 +82,7 @@ class Session:
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
         self._explainer: Explainer | None = None
+        self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis]] | None = None
         self.view: ClusterView | None = None
         # Connections are closed at exit too, or with this object.
         weakref.finalize(self, _close, self.engine, self._sources)
@@ -251,18 +252,41 @@ class Session:
         namespaces, notes = await self._namespaces(source, query)
         reads, age = await self._read(source, kinds, namespaces, query, progress)
         selected = await self._select(source, kinds, namespaces, query) if query.selector else None
-        view = _view(source, reads, namespaces, selected)
         # Analyzers of the other kinds that were read anyway can tell what caused what.
         read_kinds = {kind.kind for kind in kinds}
         analyzers = [each for each in registered().values() if each in chosen or each.kind in read_kinds]
         progress.analyzers = len(analyzers)
-        diagnosis = await _judge(view, analyzers, [each.kind for each in chosen], progress)
-        diagnosis.findings = _at_least(query.severity, diagnosis.findings)
+        view, diagnosis = await self._judged(source, reads, namespaces, selected, analyzers, chosen, progress)
+        diagnosis = Diagnosis(_at_least(query.severity, diagnosis.findings), diagnosis.errors, diagnosis.seconds)
         summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
         summary.seconds = time.perf_counter() - began
         summary.age = age
         self.view = view
         return self._remember(diagnosis, summary)
+
+    async def _judged(
+        self,
+        source: Source,
+        reads: Sequence[Read],
+        namespaces: list[str],
+        selected: frozenset[ObjectRef] | None,
+        analyzers: Sequence[Analyzer],
+        chosen: Sequence[Analyzer],
+        progress: Progress,
+    ) -> tuple[ClusterView, Diagnosis]:
+        """The view of some reads and what the analyzers say of it: of the same reads they say the same.
+
+        Lists that serve again are judged as of the time they were read, so nothing new could come of judging twice.
+        """
+        key = (tuple(sorted(map(id, reads))), tuple(namespaces), selected, tuple(analyzers), tuple(chosen))
+        if self._judgement is not None and self._judgement[0] == key:
+            progress.analyzers_done = progress.analyzers
+            return self._judgement[2]
+        view = _view(source, reads, namespaces, selected)
+        diagnosis = await _judge(view, analyzers, [each.kind for each in chosen], progress)
+        # The reads are kept too, or another could come to have the id of one of them.
+        self._judgement = (key, list(reads), (view, diagnosis))
+        return view, diagnosis
 
     def _remember(self, diagnosis: Diagnosis, summary: Summary) -> Findings:
         from k8sgpt_magic.frame import Findings

@@ -6,7 +6,7 @@ Analyzers ask the view and nothing else. It answers from memory; each index is b
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
@@ -26,6 +26,7 @@ from k8sgpt_magic.cluster.resources import (
 )
 
 R = TypeVar("R", bound=Resource)
+T = TypeVar("T")
 
 ReadStatus = Literal["read", "forbidden", "absent", "failed", "partial"]
 
@@ -211,6 +212,16 @@ class ClusterView:
             for target, reference in pod_references(pod):
                 found[target].append(reference)
         return dict(found)
+
+    def kept(self, name: str, build: Callable[[ClusterView], T]) -> T:
+        """An index of an analyzer's own, built once for this view however many analyzers ask for it."""
+        if name not in self._kept:
+            self._kept[name] = build(self)
+        return cast("T", self._kept[name])
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        return {}
 
     # --- indexes -----------------------------------------------------------------------------------------
 

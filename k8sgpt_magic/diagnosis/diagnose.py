@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from msgspec import Struct
@@ -42,6 +44,28 @@ def diagnose(
 
     An analyzer that raises keeps what it had found and becomes one error; the others do not notice.
     """
+    with _no_collection():
+        return _diagnose(view, analyzers, show, on_progress)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """The garbage collector would walk a whole cluster again and again, and there are no cycles in it to find."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _diagnose(
+    view: ClusterView,
+    analyzers: Sequence[Analyzer],
+    show: Iterable[str] | None,
+    on_progress: Callable[[str], None] | None,
+) -> Diagnosis:
     wanted = None if show is None else frozenset(show)
     findings: list[Finding] = []
     shown_codes: set[str] = set()

@@ -53,19 +53,23 @@ class TemplateReference(Struct, frozen=True, gc=False):
 
 def template_references(view: ClusterView, kind: str) -> dict[ObjectRef, list[TemplateReference]]:
     """Which workloads refer to each object of a kind in their pod templates, whether or not pods exist."""
-    found: defaultdict[ObjectRef, list[TemplateReference]] = defaultdict(list)
+    by_kind: dict[str, dict[ObjectRef, list[TemplateReference]]] = view.kept("template references", _all_references)
+    return by_kind.get(kind, {})
+
+
+def _all_references(view: ClusterView) -> dict[str, dict[ObjectRef, list[TemplateReference]]]:
+    found: defaultdict[str, defaultdict[ObjectRef, list[TemplateReference]]] = defaultdict(lambda: defaultdict(list))
     for workload, spec, prefix, is_idle in _templates(view):
         if not (spec.volumes or spec.containers):
             continue
         pod = Pod(metadata=ObjectMeta(name=workload.name, namespace=workload.namespace), spec=spec)
         for target, reference in pod_references(pod):
-            if target.kind == kind:
-                found[target].append(
-                    TemplateReference(
-                        workload.ref, f"{prefix}.{reference.path}", reference.keys, reference.optional, is_idle
-                    )
+            found[target.kind][target].append(
+                TemplateReference(
+                    workload.ref, f"{prefix}.{reference.path}", reference.keys, reference.optional, is_idle
                 )
-    return dict(found)
+            )
+    return {kind: dict(targets) for kind, targets in found.items()}
 
 
 def _templates(view: ClusterView) -> Iterator[tuple[Resource, PodSpec, str, bool]]:
