@@ -9,7 +9,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from k8sgpt_magic.analyzers import analyzer
-from k8sgpt_magic.cluster.resources import EndpointSlice, Ingress, IngressBackend, IngressClass, Secret, Service
+from k8sgpt_magic.analyzers.service import is_scaled_to_zero, sends_nowhere
+from k8sgpt_magic.cluster.resources import (
+    DaemonSet,
+    Deployment,
+    EndpointSlice,
+    Ingress,
+    IngressBackend,
+    IngressClass,
+    Pod,
+    Secret,
+    Service,
+    StatefulSet,
+)
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.findings import Code, Finding
 from k8sgpt_magic.wording import ago, joined
@@ -76,13 +88,15 @@ DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 # GKE's controller serves these without an IngressClass object.
 _CLASSES_WITHOUT_OBJECT = {"gce", "gce-internal"}
 _CANARY = "nginx.ingress.kubernetes.io/canary"
+_DEFAULT_BACKEND = "the default backend"
+# The AWS controller's port name for a backend that names an action in an annotation and no Service.
+_ACTION_PORT = "use-annotation"
 ADDRESS_GRACE = 600
-GRACE = 120
 
 
 @analyzer(
     Ingress,
-    reads=[IngressClass, Service, EndpointSlice, Secret],
+    reads=[IngressClass, Service, EndpointSlice, Secret, Pod, Deployment, StatefulSet, DaemonSet],
     codes=[
         NO_CLASS, CLASS_MISSING, SERVICE_MISSING, SERVICE_PORT_MISSING, NO_READY_ENDPOINTS, TLS_SECRET_MISSING,
         TLS_SECRET_WRONG_TYPE, CONFLICT, NO_ADDRESS,
@@ -90,15 +104,18 @@ GRACE = 120
 )  # fmt: skip
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """Ingresses that nothing serves, and paths that lead nowhere."""
-    served_classes = {_class_of(each) for each in view.all(Ingress) if each.status.load_balancer.ingress}
+    default = _default_class(view)
+    served_classes = {_class_of(each, default) for each in view.all(Ingress) if each.status.load_balancer.ingress}
     for ingress in view.all(Ingress):
-        yield from _class(view, ingress)
+        if ingress.metadata.deletion_timestamp:
+            continue
+        yield from _class(view, ingress, default)
         yield from _backends(view, ingress)
         yield from _tls(view, ingress)
         created = ingress.metadata.creation_timestamp
         if (
             not ingress.status.load_balancer.ingress
-            and _class_of(ingress) in served_classes
+            and _class_of(ingress, default) in served_classes
             and view.older_than(created, ADDRESS_GRACE)
         ):
             yield NO_ADDRESS.finding(
@@ -107,14 +124,19 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 since=created,
                 evidence=[("status.loadBalancer.ingress", "none")],
             )
-    yield from _conflicts(view)
+    yield from _conflicts(view, default)
 
 
-def _class_of(ingress: Ingress) -> str:
-    return ingress.spec.ingress_class_name or ingress.metadata.annotations.get(LEGACY_CLASS, "")
+def _default_class(view: ClusterView) -> str:
+    marked = (each for each in view.all(IngressClass) if each.metadata.annotations.get(DEFAULT_CLASS) == "true")
+    return next((each.name for each in marked), "")
 
 
-def _class(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
+def _class_of(ingress: Ingress, default: str) -> str:
+    return ingress.spec.ingress_class_name or ingress.metadata.annotations.get(LEGACY_CLASS) or default
+
+
+def _class(view: ClusterView, ingress: Ingress, default: str) -> Iterator[Finding]:
     named = ingress.spec.ingress_class_name
     if named:
         if named not in _CLASSES_WITHOUT_OBJECT and view.missing(IngressClass, "", named):
@@ -123,13 +145,13 @@ def _class(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
                 ingress,
                 f"IngressClass {named} does not exist; there are {joined(known) or 'none'}.",
                 evidence=[("spec.ingressClassName", named)],
-                masked=(named, *known),
+                masked=(named, *known[:20]),
             )
         return
     # Controllers that go by the old annotation need no IngressClass object.
     if LEGACY_CLASS in ingress.metadata.annotations or not view.readable(IngressClass):
         return
-    if not any(each.metadata.annotations.get(DEFAULT_CLASS) == "true" for each in view.all(IngressClass)):
+    if not default:
         yield NO_CLASS.finding(
             ingress,
             "The Ingress names no class, and no IngressClass is marked as the default.",
@@ -139,73 +161,88 @@ def _class(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
 
 def _backends(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
     """One finding for each Service in trouble, with all the paths that lead to it."""
-    paths: defaultdict[tuple[str, str, int], list[str]] = defaultdict(list)
+    paths: defaultdict[str, defaultdict[str | int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for where, backend in _routes(ingress):
-        if backend.service is not None and backend.service.name:
-            paths[backend.service.name, backend.service.port.name, backend.service.port.number].append(where)
-    reported: set[str] = set()
-    for (name, port_name, port_number), places in paths.items():
+        if backend.service is not None and backend.service.name and backend.service.port.name != _ACTION_PORT:
+            paths[backend.service.name][backend.service.port.name or backend.service.port.number].append(where)
+    for name, by_port in paths.items():
         service = view.get(Service, ingress.namespace, name)
-        leading = joined(places, 4)
         if service is None:
-            if name not in reported and view.missing(Service, ingress.namespace, name):
-                reported.add(name)
-                yield SERVICE_MISSING.finding(
-                    ingress,
-                    f"Service {name} does not exist; to it {_lead(places)} {leading}.",
-                    key=name,
-                    evidence=[(f"spec.rules {place}", name) for place in places[:10]],
-                    masked=(name, *_hosts(ingress)),
-                )
+            if view.missing(Service, ingress.namespace, name):
+                yield _service_missing(ingress, name, [place for places in by_port.values() for place in places])
             continue
-        port = port_name or port_number
-        if port and not any(port in (each.name, each.port) for each in service.spec.ports):
-            known = joined(each.name or str(each.port) for each in service.spec.ports)
-            yield SERVICE_PORT_MISSING.finding(
-                ingress,
-                f"Service {name} has no port {port} (it has {known or 'none'}); to it {_lead(places)} {leading}.",
-                key=f"{name}:{port}",
-                evidence=[(f"spec.rules {place}", f"{name}:{port}") for place in places[:10]],
-                masked=(name, *_hosts(ingress)),
-            )
-        elif name not in reported and _is_without_endpoints(view, service):
-            reported.add(name)
-            yield NO_READY_ENDPOINTS.finding(
-                ingress,
-                f"Service {name} has no ready endpoint; to it {_lead(places)} {leading}.",
-                key=name,
-                evidence=[(f"spec.rules {place}", name) for place in places[:10]],
-                because=[service],
-                masked=_hosts(ingress),
-            )
+        reachable: list[str] = []
+        for port, places in by_port.items():
+            if _has_port(service, port):
+                reachable += places
+            else:
+                yield _port_missing(ingress, service, port, places)
+        if reachable and sends_nowhere(view, service):
+            yield _no_ready_endpoints(view, ingress, service, reachable)
+
+
+def _has_port(service: Service, port: str | int) -> bool:
+    if not port or any(port in (each.name, each.port) for each in service.spec.ports):
+        return True
+    # An alias in DNS leads to whatever port is asked for.
+    return service.spec.type == "ExternalName" and isinstance(port, int)
+
+
+def _service_missing(ingress: Ingress, name: str, places: list[str]) -> Finding:
+    return SERVICE_MISSING.finding(
+        ingress,
+        f"Service {name} does not exist; to it {_lead(places)}.",
+        key=name,
+        evidence=[(_path(place), name) for place in places[:10]],
+        masked=(name, *_hosts(ingress)),
+    )
+
+
+def _port_missing(ingress: Ingress, service: Service, port: str | int, places: list[str]) -> Finding:
+    known = joined(each.name or str(each.port) for each in service.spec.ports)
+    return SERVICE_PORT_MISSING.finding(
+        ingress,
+        f"Service {service.name} has no port {port} (it has {known or 'none'}); to it {_lead(places)}.",
+        key=f"{service.name}:{port}",
+        evidence=[(_path(place), f"{service.name}:{port}") for place in places[:10]],
+        masked=(service.name, *_hosts(ingress)),
+    )
+
+
+def _no_ready_endpoints(view: ClusterView, ingress: Ingress, service: Service, places: list[str]) -> Finding:
+    # Somebody who scales to zero knows that the path is down, but not necessarily that it is there.
+    idle = is_scaled_to_zero(view, service)
+    why = "is scaled to zero" if idle else "has no ready endpoint"
+    return NO_READY_ENDPOINTS.finding(
+        ingress,
+        f"Service {service.name} {why}; to it {_lead(places)}.",
+        key=service.name,
+        severity="info" if idle else None,
+        evidence=[(_path(place), service.name) for place in places[:10]],
+        because=[service],
+        masked=_hosts(ingress),
+    )
 
 
 def _lead(places: list[str]) -> str:
-    return "leads" if len(places) == 1 else "lead"
+    return f"{'leads' if len(places) == 1 else 'lead'} {joined(places, 4)}"
+
+
+def _path(place: str) -> str:
+    return "spec.defaultBackend" if place == _DEFAULT_BACKEND else f"spec.rules {place}"
 
 
 def _routes(ingress: Ingress) -> Iterator[tuple[str, IngressBackend]]:
     if ingress.spec.default_backend is not None:
-        yield "the default backend", ingress.spec.default_backend
+        yield _DEFAULT_BACKEND, ingress.spec.default_backend
     for rule in ingress.spec.rules:
         for path in rule.http.paths if rule.http else ():
             yield f"{rule.host or '*'}{path.path or '/'}", path.backend
 
 
 def _hosts(ingress: Ingress) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(rule.host for rule in ingress.spec.rules if rule.host))
-
-
-def _is_without_endpoints(view: ClusterView, service: Service) -> bool:
-    if service.spec.type == "ExternalName" or not view.readable(EndpointSlice, service.namespace):
-        return False
-    if not view.older_than(service.metadata.creation_timestamp, GRACE) and service.metadata.creation_timestamp:
-        return False
-    return not any(
-        endpoint.conditions.ready is not False
-        for each in view.endpoint_slices(service.namespace, service.name)
-        for endpoint in each.endpoints or ()
-    )
+    hosts = [rule.host for rule in ingress.spec.rules] + [host for each in ingress.spec.tls for host in each.hosts]
+    return tuple(dict.fromkeys(host for host in hosts if host))
 
 
 def _tls(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
@@ -231,15 +268,15 @@ def _tls(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
             )
 
 
-def _conflicts(view: ClusterView) -> Iterator[Finding]:
+def _conflicts(view: ClusterView, default: str) -> Iterator[Finding]:
     claims: defaultdict[tuple[str, str, str, str], list[Ingress]] = defaultdict(list)
     for ingress in view.all(Ingress):
         # A canary shares its host and path on purpose.
-        if ingress.metadata.annotations.get(_CANARY) == "true":
+        if ingress.metadata.annotations.get(_CANARY) == "true" or ingress.metadata.deletion_timestamp:
             continue
         for rule in ingress.spec.rules:
             for path in rule.http.paths if rule.http else ():
-                claims[_class_of(ingress), rule.host, path.path or "/", path.path_type].append(ingress)
+                claims[_class_of(ingress, default), rule.host, path.path or "/", path.path_type].append(ingress)
     shared: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     pairs: dict[tuple[str, str], tuple[Ingress, list[Ingress]]] = {}
     for (_, host, url_path, _), claimants in claims.items():

@@ -63,39 +63,102 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
     """NetworkPolicies that apply to nothing, forget name resolution, or allow what does not exist."""
     by_namespace: defaultdict[str, list[NetworkPolicy]] = defaultdict(list)
     for policy in view.all(NetworkPolicy):
-        by_namespace[policy.namespace].append(policy)
+        if not policy.metadata.deletion_timestamp:
+            by_namespace[policy.namespace].append(policy)
+    lookup = _Lookup(view)
     for namespace, policies in by_namespace.items():
         if not view.readable(Pod, namespace):
             continue
-        selected = {policy.name: _pods(view, policy) for policy in policies}
+        selected = {policy.name: lookup.isolated(policy) for policy in policies}
         for policy in policies:
-            if not selected[policy.name]:
-                if (
-                    policy.spec.pod_selector
-                    and _text(policy.spec.pod_selector)
-                    and view.older_than(policy.metadata.creation_timestamp, GRACE)
-                ):
-                    yield SELECTS_NOTHING.finding(
-                        policy,
-                        f"No pod in namespace {namespace} matches {_text(policy.spec.pod_selector)}.",
-                        evidence=[("spec.podSelector", _text(policy.spec.pod_selector))],
-                        masked=tuple(policy.spec.pod_selector.match_labels.values()),
-                    )
-                continue
-            yield from _open(policy)
-            yield from _peers(view, policy)
-            yield from _ports(policy, selected[policy.name])
+            if selected[policy.name]:
+                yield from _open(policy)
+                yield from _peers(lookup, policy)
+                yield from _ports(policy, selected[policy.name])
+            else:
+                yield from _selects_nothing(view, policy)
         yield from _without_dns(policies, selected)
 
 
-def _pods(view: ClusterView, policy: NetworkPolicy) -> list[Pod]:
-    # An empty selector, or none, means every pod of the namespace.
-    chosen = view.pods_matching(policy.namespace, policy.spec.pod_selector or LabelSelector())
-    return [pod for pod in chosen if pod.status.phase not in ("Succeeded", "Failed") and not pod.spec.host_network]
+class _Lookup:
+    """What selectors pick. Policies of one namespace mostly use the same few, so each is looked up once."""
+
+    def __init__(self, view: ClusterView) -> None:
+        self.view = view
+        self._isolated: dict[tuple[str, str], list[Pod]] = {}
+        self._namespaces: dict[str, list[str]] = {}
+        self._exists: dict[tuple[str, str | None, str], bool] = {}
+
+    def isolated(self, policy: NetworkPolicy) -> list[Pod]:
+        """The running pods that a policy applies to. Those on the network of their node are out of its reach."""
+        # An empty selector, or none, means every pod of the namespace.
+        selector = policy.spec.pod_selector or LabelSelector()
+        key = (policy.namespace, _text(selector))
+        if key not in self._isolated:
+            self._isolated[key] = [
+                pod
+                for pod in self.view.pods_matching(policy.namespace, selector)
+                if pod.status.phase not in ("Succeeded", "Failed") and not pod.spec.host_network
+            ]
+        return self._isolated[key]
+
+    def exists(self, namespace: str, peer: NetworkPolicyPeer) -> bool:
+        """Whether there is anything that a peer of a policy in this namespace means."""
+        pods = peer.pod_selector or LabelSelector()
+        namespaces = None if peer.namespace_selector is None else _text(peer.namespace_selector)
+        key = (namespace if namespaces is None else "", namespaces, _text(pods))
+        if key not in self._exists:
+            if peer.namespace_selector is None:
+                self._exists[key] = bool(self.view.pods_matching(namespace, pods))
+            else:
+                chosen = self._chosen(peer.namespace_selector)
+                is_any = not _text(pods)
+                self._exists[key] = (
+                    bool(chosen) if is_any else any(self.view.pods_matching(name, pods) for name in chosen)
+                )
+        return self._exists[key]
+
+    def _chosen(self, selector: LabelSelector) -> list[str]:
+        key = _text(selector)
+        if key not in self._namespaces:
+            requirements = selectors.from_spec(selector)
+            # A peer may be in a namespace that the user did not ask about.
+            known = (each for each in self.view.everything() if isinstance(each, Namespace))
+            self._namespaces[key] = [
+                each.name
+                for each in known
+                # The API server gives every namespace a label with its own name.
+                if selectors.matches(requirements, {"kubernetes.io/metadata.name": each.name, **each.metadata.labels})
+            ]
+        return self._namespaces[key]
 
 
 def _text(selector: LabelSelector) -> str:
     return selectors.text_of(selectors.from_spec(selector))
+
+
+def _values(*chosen: LabelSelector | None) -> list[str]:
+    """The values in selectors, which name things of the user's."""
+    found: list[str] = []
+    for selector in filter(None, chosen):
+        found += selector.match_labels.values()
+        for expression in selector.match_expressions:
+            found += expression.values
+    return found
+
+
+def _selects_nothing(view: ClusterView, policy: NetworkPolicy) -> Iterator[Finding]:
+    selector = policy.spec.pod_selector
+    if selector is None or not _text(selector) or not view.older_than(policy.metadata.creation_timestamp, GRACE):
+        return
+    # A policy for the pods of a Job has work to do, although just now they have ended.
+    if not view.pods_matching(policy.namespace, selector):
+        yield SELECTS_NOTHING.finding(
+            policy,
+            f"No pod in namespace {policy.namespace} matches {_text(selector)}.",
+            evidence=[("spec.podSelector", _text(selector))],
+            masked=_values(selector),
+        )
 
 
 def _is_for(policy: NetworkPolicy, direction: str) -> bool:
@@ -107,32 +170,43 @@ def _is_for(policy: NetworkPolicy, direction: str) -> bool:
 
 def _without_dns(policies: list[NetworkPolicy], selected: dict[str, list[Pod]]) -> Iterator[Finding]:
     """Pods are isolated by all policies together, so only all together can forget port 53."""
-    can_resolve: set[str] = set()
+    isolating = [policy for policy in policies if _is_for(policy, "Egress")]
+    with_dns: set[str] = set()
+    with_rules: set[str] = set()
     isolated_by: dict[str, NetworkPolicy] = {}
-    for policy in policies:
-        if not _is_for(policy, "Egress"):
+    seen: set[tuple[int, bool, bool]] = set()
+    for policy in isolating:
+        pods = selected[policy.name]
+        allows_dns = any(_allows_dns(rule.ports) for rule in policy.spec.egress)
+        # A second policy that does the same to the same pods changes nothing.
+        effect = (id(pods), allows_dns, bool(policy.spec.egress))
+        if effect in seen:
             continue
-        allows = any(_allows_dns(rule.ports) for rule in policy.spec.egress)
-        for pod in selected[policy.name]:
+        seen.add(effect)
+        for pod in pods:
             isolated_by.setdefault(pod.name, policy)
-            if allows:
-                can_resolve.add(pod.name)
+        if allows_dns:
+            with_dns.update(pod.name for pod in pods)
+        if policy.spec.egress:
+            with_rules.update(pod.name for pod in pods)
     cut_off: defaultdict[str, list[str]] = defaultdict(list)
-    by_name = {policy.name: policy for policy in policies}
     for pod_name, policy in isolated_by.items():
-        if pod_name not in can_resolve:
+        if pod_name not in with_dns:
             cut_off[policy.name].append(pod_name)
-    for policy_name, pods in cut_off.items():
-        policy = by_name[policy_name]
-        # A rule for every destination and port was counted above; no rule at all is a pod meant to be alone.
-        alone = not any(other.spec.egress for other in policies if _is_for(other, "Egress"))
+    for policy in isolating:
+        pod_names = sorted(cut_off.get(policy.name, ()))
+        if not pod_names:
+            continue
+        # Pods that may reach nothing at all are meant to be alone; those that may reach something want its name.
+        surprised = [name for name in pod_names if name in with_rules]
+        shown = surprised or pod_names
         yield NO_DNS.finding(
             policy,
-            f"{count(len(pods), 'pod')} may not reach port 53 anywhere, so names do not resolve for "
-            f"{'it' if len(pods) == 1 else 'them'}: {joined(sorted(pods), 3)}.",
+            f"{count(len(shown), 'pod')} may not reach port 53 anywhere, so names do not resolve for "
+            f"{'it' if len(shown) == 1 else 'them'}: {joined(shown, 3)}.",
             evidence=[("spec.egress", "no rule of any policy that selects them allows port 53")],
-            masked=tuple(sorted(pods)[:10]),
-            severity="info" if alone else None,
+            masked=shown[:10],
+            severity=None if surprised else "info",
         )
 
 
@@ -169,36 +243,29 @@ def _open(policy: NetworkPolicy) -> Iterator[Finding]:
             )
 
 
-def _peers(view: ClusterView, policy: NetworkPolicy) -> Iterator[Finding]:
+def _peers(lookup: _Lookup, policy: NetworkPolicy) -> Iterator[Finding]:
+    view = lookup.view
     if not (view.readable(Pod) and view.readable(Namespace)):
         return
-    groups = [("ingress", position, rule.from_) for position, rule in enumerate(policy.spec.ingress)]
-    groups += [("egress", position, rule.to) for position, rule in enumerate(policy.spec.egress)]
+    if not view.older_than(policy.metadata.creation_timestamp, GRACE):
+        return
+    groups: list[tuple[str, int, tuple[NetworkPolicyPeer, ...]]] = []
+    # Rules for a direction that the policy is not for have no effect.
+    if _is_for(policy, "Ingress"):
+        groups += [("ingress", position, rule.from_) for position, rule in enumerate(policy.spec.ingress)]
+    if _is_for(policy, "Egress"):
+        groups += [("egress", position, rule.to) for position, rule in enumerate(policy.spec.egress)]
     for direction, position, peers in groups:
         for number, peer in enumerate(peers):
-            if peer.ip_block is None and not _matches_any(view, policy, peer):
+            if peer.ip_block is None and not lookup.exists(policy.namespace, peer):
                 selector = _peer_text(peer)
                 yield PEER_MATCHES_NOTHING.finding(
                     policy,
                     f"{direction.capitalize()} rule {position + 1} allows {selector}, of which there are none.",
                     key=f"{direction}-{position}-{number}",
                     evidence=[(f"spec.{direction}[{position}] peer {number + 1}", selector)],
+                    masked=_values(peer.namespace_selector, peer.pod_selector),
                 )
-
-
-def _matches_any(view: ClusterView, policy: NetworkPolicy, peer: NetworkPolicyPeer) -> bool:
-    if peer.namespace_selector is None:
-        return bool(view.pods_matching(policy.namespace, peer.pod_selector or LabelSelector()))
-    requirements = selectors.from_spec(peer.namespace_selector)
-    chosen = [
-        each.name
-        for each in view.all(Namespace)
-        # The API server gives every namespace a label with its own name.
-        if selectors.matches(requirements, {"kubernetes.io/metadata.name": each.name, **each.metadata.labels})
-    ]
-    if peer.pod_selector is None or not _text(peer.pod_selector):
-        return bool(chosen)
-    return any(view.pods_matching(name, peer.pod_selector) for name in chosen)
 
 
 def _peer_text(peer: NetworkPolicyPeer) -> str:
@@ -212,18 +279,27 @@ def _peer_text(peer: NetworkPolicyPeer) -> str:
 
 def _ports(policy: NetworkPolicy, pods: list[Pod]) -> Iterator[Finding]:
     """Names of ports in ingress rules are those of the selected pods' containers."""
-    names: set[str] | None = None
-    for position, rule in enumerate(policy.spec.ingress):
-        for port in rule.ports:
-            if not isinstance(port.port, str) or not port.port:
-                continue
-            if names is None:
-                names = {each.name for pod in pods for container in pod.spec.containers for each in container.ports}
-            if port.port not in names:
-                yield PORT_MISSING.finding(
-                    policy,
-                    f"Ingress rule {position + 1} allows port {port.port!r}, and no selected pod has one so named.",
-                    key=f"{position}-{port.port}",
-                    evidence=[(f"spec.ingress[{position}].ports", port.port)],
-                    masked=(port.port,),
-                )
+    named = {
+        (position, port.port): None
+        for position, rule in enumerate(policy.spec.ingress)
+        for port in rule.ports
+        if isinstance(port.port, str) and port.port
+    }
+    if not named or not _is_for(policy, "Ingress"):
+        return
+    known = {
+        port.name
+        for pod in pods
+        # Native sidecars (init containers that stay) have ports of their own.
+        for container in (*pod.spec.containers, *pod.spec.init_containers)
+        for port in container.ports
+    }
+    for position, name in named:
+        if name not in known:
+            yield PORT_MISSING.finding(
+                policy,
+                f"Ingress rule {position + 1} allows port {name!r}, and no selected pod has one so named.",
+                key=f"{position}-{name}",
+                evidence=[(f"spec.ingress[{position}].ports", name)],
+                masked=(name,),
+            )

@@ -5,7 +5,8 @@ Source: https://kubernetes.io/docs/concepts/services-networking/service/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from k8sgpt_magic.analyzers import analyzer
@@ -21,8 +22,9 @@ from k8sgpt_magic.cluster.resources import (
     StatefulSet,
 )
 from k8sgpt_magic.cluster.view import ClusterView, condition
+from k8sgpt_magic.diagnosis.workloads import is_ready, unready_since
 from k8sgpt_magic.findings import Code, Finding
-from k8sgpt_magic.wording import ago, count, joined
+from k8sgpt_magic.wording import ago, count, joined, sentence
 
 _DOCS = "https://kubernetes.io/docs/concepts/services-networking/service/"
 _DEBUG = "https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/"
@@ -73,6 +75,8 @@ UNREADY_GRACE = 300
 # Clouds take minutes to set up a load balancer.
 LOAD_BALANCER_GRACE = 600
 
+Workload = Deployment | StatefulSet | DaemonSet
+
 
 @analyzer(
     Service,
@@ -93,51 +97,107 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
         if not service.spec.selector:
             yield from _without_selector(view, service)
         elif view.readable(Pod, service.namespace):
-            pods = [
-                pod
-                for pod in view.pods_matching(service.namespace, service.spec.selector)
-                if pod.status.phase not in ("Succeeded", "Failed")
-            ]
-            if pods:
+            if pods := _pods(view, service):
                 yield from _with_pods(view, service, pods)
             else:
                 yield from _without_pods(view, service)
 
 
+def sends_nowhere(view: ClusterView, service: Service) -> bool:
+    """Whether a Service has been without a ready endpoint for longer than a rollout or a restart takes."""
+    if service.spec.type == "ExternalName" or service.spec.publish_not_ready_addresses:
+        return False
+    knows_pods = bool(service.spec.selector) and view.readable(Pod, service.namespace)
+    if not knows_pods and not view.readable(EndpointSlice, service.namespace):
+        return False
+    pods = _pods(view, service) if knows_pods else []
+    if _has_ready_endpoint(view, service, pods):
+        return False
+    return view.older_than(_since(pods) or service.metadata.creation_timestamp, GRACE)
+
+
+def is_scaled_to_zero(view: ClusterView, service: Service) -> bool:
+    """Whether a Service has no pods because all workloads behind it are to have none."""
+    if not service.spec.selector or not view.readable(Pod, service.namespace) or _pods(view, service):
+        return False
+    behind = _workloads_behind(view, service)
+    return bool(behind) and all(map(_is_idle, behind))
+
+
+def _pods(view: ClusterView, service: Service) -> list[Pod]:
+    """The pods that are, or may come to be, endpoints of a Service; those that have ended never will."""
+    chosen = view.pods_matching(service.namespace, service.spec.selector)
+    return [pod for pod in chosen if pod.status.phase not in ("Succeeded", "Failed")]
+
+
 def _with_pods(view: ClusterView, service: Service, pods: list[Pod]) -> Iterator[Finding]:
-    ready = _has_ready_endpoint(view, service, pods)
-    if not ready and not service.spec.publish_not_ready_addresses:
-        unready = [pod for pod in pods if not _is_ready(pod)]
-        since = _since(pods)
-        if view.older_than(since or pods[0].metadata.creation_timestamp, GRACE):
-            which = "the one pod" if len(pods) == 1 else f"none of {count(len(pods), 'pod')}"
-            verb = "is not ready" if len(pods) == 1 else "is ready"
-            names = joined((pod.name for pod in unready or pods), 3)
-            yield NO_READY_ENDPOINTS.finding(
-                service,
-                f"The Service has no ready endpoint: {which} behind it {verb} ({names}).",
-                since=since,
-                evidence=[
-                    ("spec.selector", _selector(service)),
-                    ("EndpointSlice endpoints[].conditions.ready", f"0 of {len(pods)}"),
-                ],
-                because=unready[:20] or pods[:20],
-                masked=tuple(service.spec.selector.values()),
-            )
-            return
-    late = [pod for pod in pods if not _is_ready(pod) and view.older_than(_since([pod]), UNREADY_GRACE)]
-    if late and ready and not service.spec.publish_not_ready_addresses:
-        verb = "is" if len(late) == 1 else "are"
-        names = joined((pod.name for pod in late), 3)
+    if not service.spec.publish_not_ready_addresses:
+        unready = [pod for pod in pods if not is_ready(pod)]
+        if not _has_ready_endpoint(view, service, pods):
+            if len(unready) < len(pods):
+                yield from _not_in_slices(view, service, [pod for pod in pods if is_ready(pod)])
+                return
+            if view.older_than(_since(unready), GRACE):
+                yield _none_ready(view, service, unready)
+                return
+        elif unready:
+            yield from _some_not_ready(view, service, unready, len(pods))
+    yield from _target_port_missing(service, pods)
+
+
+def _none_ready(view: ClusterView, service: Service, pods: list[Pod]) -> Finding:
+    which = "the one pod behind it is not" if len(pods) == 1 else f"none of {count(len(pods), 'pod')} behind it is"
+    evidence: list[tuple[str, object]] = [("spec.selector", _selector(service))]
+    if view.readable(EndpointSlice, service.namespace):
+        evidence.append(("EndpointSlice endpoints[].conditions.ready", f"0 of {len(pods)}"))
+    else:
+        evidence.append(("Pod status.conditions[Ready]", f"0 of {len(pods)}"))
+    return NO_READY_ENDPOINTS.finding(
+        service,
+        f"The Service has no ready endpoint: {which} ready ({joined((pod.name for pod in pods), 3)}).",
+        since=_since(pods),
+        evidence=evidence,
+        because=pods[:20],
+        masked=service.spec.selector.values(),
+    )
+
+
+def _not_in_slices(view: ClusterView, service: Service, ready: list[Pod]) -> Iterator[Finding]:
+    """Pods that are ready and yet no endpoints: the control plane keeps the slices, not the pods."""
+    since = min((time for pod in ready if (time := _ready_since(pod))), default=None)
+    if view.older_than(since, GRACE):
+        names = joined((pod.name for pod in ready), 3)
+        are = "is" if len(ready) == 1 else "are"
+        yield NO_READY_ENDPOINTS.finding(
+            service,
+            f"No EndpointSlice of the Service has a ready endpoint, although {count(len(ready), 'pod')} that it "
+            f"selects {are} ready ({names}). Does the kube-controller-manager run?",
+            since=since,
+            evidence=[
+                ("spec.selector", _selector(service)),
+                ("endpoint slices", len(view.endpoint_slices(service.namespace, service.name))),
+                ("Pod status.conditions[Ready]", f"{len(ready)} True"),
+            ],
+            masked=(*service.spec.selector.values(), *(pod.name for pod in ready[:3])),
+        )
+
+
+def _some_not_ready(view: ClusterView, service: Service, unready: list[Pod], of: int) -> Iterator[Finding]:
+    late = [
+        pod
+        for pod in unready
+        if not pod.metadata.deletion_timestamp and view.older_than(unready_since(pod), UNREADY_GRACE)
+    ]
+    if late:
         yield SOME_NOT_READY.finding(
             service,
-            f"{len(late)} of {count(len(pods), 'pod')} behind the Service {verb} not ready: {names}.",
+            f"{len(late)} of {count(of, 'pod')} behind the Service {'is' if len(late) == 1 else 'are'} not ready: "
+            f"{joined((pod.name for pod in late), 3)}.",
             since=_since(late),
             evidence=[("spec.selector", _selector(service))],
             because=late[:20],
-            masked=tuple(service.spec.selector.values()),
+            masked=service.spec.selector.values(),
         )
-    yield from _target_port_missing(service, pods)
 
 
 def _without_pods(view: ClusterView, service: Service) -> Iterator[Finding]:
@@ -146,52 +206,71 @@ def _without_pods(view: ClusterView, service: Service) -> Iterator[Finding]:
     if not view.older_than(created, GRACE) or _has_ready_endpoint(view, service, ()):
         return
     behind = _workloads_behind(view, service)
-    idle = [each for each in behind if not isinstance(each, DaemonSet) and each.spec.replicas == 0]
     evidence: list[tuple[str, object]] = [("spec.selector", _selector(service)), ("matching pods", 0)]
     masked = tuple(service.spec.selector.values())
-    if idle:
+    if behind and all(map(_is_idle, behind)):
         yield SCALED_TO_ZERO.finding(
             service,
-            f"Scaled to zero: {joined(f'{each.kind} {each.name}' for each in idle)}.",
+            f"Scaled to zero: {joined(f'{each.kind} {each.name}' for each in behind)}.",
             evidence=evidence,
-            masked=(*masked, *(each.name for each in idle)),
+            masked=(*masked, *(each.name for each in behind)),
         )
-        return
-    yield NO_PODS.finding(
-        service,
-        f"No pod matches the selector {_selector(service)}.{_near_miss(view, service)}",
-        since=None,
-        evidence=evidence,
-        because=behind,
-        masked=masked,
-    )
+    elif ended := view.pods_matching(service.namespace, service.spec.selector):
+        evidence[1] = ("matching pods that have not ended", 0)
+        yield NO_PODS.finding(
+            service,
+            f"The pods that match the selector {_selector(service)} have all ended: "
+            f"{joined((pod.name for pod in ended), 3)}.",
+            evidence=evidence,
+            because=[*(each for each in behind if not _is_idle(each)), *ended[:20]],
+            masked=masked,
+        )
+    else:
+        hint, other = _near_miss(view, service)
+        yield NO_PODS.finding(
+            service,
+            f"No pod matches the selector {_selector(service)}.{hint}",
+            evidence=evidence,
+            because=[each for each in behind if not _is_idle(each)],
+            masked=(*masked, other),
+        )
 
 
-def _workloads_behind(view: ClusterView, service: Service) -> list[Deployment | StatefulSet | DaemonSet]:
+def _is_idle(workload: Workload) -> bool:
+    return not isinstance(workload, DaemonSet) and workload.spec.replicas == 0
+
+
+def _workloads_behind(view: ClusterView, service: Service) -> list[Workload]:
     """The workloads whose pods the Service would select, if they had any."""
+    by_label = view.kept("workloads by the labels of their pods", _workloads_by_label)
+    labels = service.spec.selector.items()
+    # The rarest of the labels leaves the fewest workloads to test.
+    candidates = min((by_label.get((service.namespace, *label), []) for label in labels), key=len, default=[])
     selector = selectors.from_labels(service.spec.selector)
-    workloads: list[Deployment | StatefulSet | DaemonSet] = [
-        *view.all(Deployment), *view.all(StatefulSet), *view.all(DaemonSet),
-    ]  # fmt: skip
-    return [
-        each
-        for each in workloads
-        if each.namespace == service.namespace and selectors.matches(selector, each.spec.template.metadata.labels)
-    ]
+    return [each for each in candidates if selectors.matches(selector, each.spec.template.metadata.labels)]
 
 
-def _near_miss(view: ClusterView, service: Service) -> str:
-    """Pods that all but one label of the selector match: most likely the ones that were meant."""
+def _workloads_by_label(view: ClusterView) -> dict[tuple[str, str, str], list[Workload]]:
+    found: defaultdict[tuple[str, str, str], list[Workload]] = defaultdict(list)
+    workloads: list[Workload] = [*view.all(Deployment), *view.all(StatefulSet), *view.all(DaemonSet)]
+    for each in workloads:
+        for key, value in each.spec.template.metadata.labels.items():
+            found[each.namespace, key, value].append(each)
+    return dict(found)
+
+
+def _near_miss(view: ClusterView, service: Service) -> tuple[str, str]:
+    """A hint at pods that differ in one label of the selector, most likely those meant, and that label's value."""
     wanted = service.spec.selector
-    for key, value in wanted.items():
-        rest = {other: text for other, text in wanted.items() if other != key}
-        near = (
-            [pod for pod in view.pods_matching(service.namespace, rest) if key in pod.metadata.labels] if rest else []
-        )
-        if near:
-            other = near[0].metadata.labels[key]
-            return f" {count(len(near), 'pod')} would match with {key}={other} in place of {key}={value}."
-    return ""
+    if len(wanted) > 1:
+        for key, value in wanted.items():
+            rest = {other: text for other, text in wanted.items() if other != key}
+            near = [pod for pod in view.pods_matching(service.namespace, rest) if key in pod.metadata.labels]
+            if near:
+                other = near[0].metadata.labels[key]
+                alike = sum(pod.metadata.labels[key] == other for pod in near)
+                return f" {count(alike, 'pod')} would match with {key}={other} in place of {key}={value}.", other
+    return "", ""
 
 
 def _without_selector(view: ClusterView, service: Service) -> Iterator[Finding]:
@@ -214,15 +293,20 @@ def _without_selector(view: ClusterView, service: Service) -> Iterator[Finding]:
 
 def _target_port_missing(service: Service, pods: list[Pod]) -> Iterator[Finding]:
     """Only a name can be missing: a container may listen on a port that it does not declare."""
-    names = {(port.name, port.protocol) for pod in pods for each in pod.spec.containers for port in each.ports}
-    # Native sidecars (init containers that stay) have ports of their own.
-    names |= {(port.name, port.protocol) for pod in pods for each in pod.spec.init_containers for port in each.ports}
-    for port in service.spec.ports:
-        if (
-            isinstance(port.target_port, str)
-            and not port.target_port.isdigit()
-            and (port.target_port, port.protocol) not in names
-        ):
+    named = [
+        port for port in service.spec.ports if isinstance(port.target_port, str) and not port.target_port.isdigit()
+    ]
+    if not named:
+        return
+    names = {
+        (port.name, port.protocol)
+        for pod in pods
+        # Native sidecars (init containers that stay) have ports of their own.
+        for container in (*pod.spec.containers, *pod.spec.init_containers)
+        for port in container.ports
+    }
+    for port in named:
+        if port.target_port and (port.target_port, port.protocol) not in names:
             yield _missing_port(service, port, sorted({name for name, _ in names if name}))
 
 
@@ -231,7 +315,8 @@ def _missing_port(service: Service, port: ServicePort, known: list[str]) -> Find
     return TARGET_PORT_MISSING.finding(
         service,
         f"No container of its pods has a {port.protocol} port named {port.target_port!r}; {declared}.",
-        key=str(port.port),
+        # Only together are number and protocol unique: DNS has port 53 twice.
+        key=str(port.port) if port.protocol == "TCP" else f"{port.port}/{port.protocol}",
         evidence=[(f"spec.ports[{port.name or port.port}].targetPort", port.target_port)],
         masked=(str(port.target_port), *known),
     )
@@ -242,19 +327,21 @@ def _load_balancer_pending(view: ClusterView, service: Service) -> Iterator[Find
     if service.status.load_balancer.ingress or not view.older_than(created, LOAD_BALANCER_GRACE):
         return
     events = view.events(service, "SyncLoadBalancerFailed", "CreatingLoadBalancerFailed", "UpdateLoadBalancerFailed")
-    why = f": {events[0].message[:200]}" if events else "; no controller says why, so perhaps none is there for it"
+    why = (
+        f": {sentence(events[0].message)}" if events else "; no controller says why, so perhaps none is there for it."
+    )
     yield LOAD_BALANCER_PENDING.finding(
         service,
-        f"The Service has been waiting {ago(view.age(created))} for a load balancer{why.rstrip('.')}.",
+        f"The Service has been waiting {ago(view.age(created))} for a load balancer{why}",
         since=created,
-        evidence=[("status.loadBalancer.ingress", "none"), *events[:3]],
+        evidence=[("status.loadBalancer.ingress", "none"), *events],
     )
 
 
-def _has_ready_endpoint(view: ClusterView, service: Service, pods: list[Pod] | tuple[()]) -> bool:
+def _has_ready_endpoint(view: ClusterView, service: Service, pods: Sequence[Pod]) -> bool:
     """Whether anything is ready behind a Service: by its EndpointSlices or, where they may not be read, its pods."""
     if not view.readable(EndpointSlice, service.namespace):
-        return any(_is_ready(pod) for pod in pods)
+        return any(is_ready(pod) for pod in pods)
     return any(
         # Unknown readiness is to be taken for ready, says the API.
         endpoint.conditions.ready is not False
@@ -263,18 +350,14 @@ def _has_ready_endpoint(view: ClusterView, service: Service, pods: list[Pod] | t
     )
 
 
-def _is_ready(pod: Pod) -> bool:
+def _ready_since(pod: Pod) -> datetime | None:
     ready = condition(pod.status.conditions, "Ready")
-    return ready is not None and ready.status == "True"
+    return ready.last_transition_time if ready else None
 
 
-def _since(pods: list[Pod]) -> datetime | None:
+def _since(pods: Sequence[Pod]) -> datetime | None:
     """Since when none of them has been ready: the last to go decides."""
-    times = [
-        ready.last_transition_time
-        for pod in pods
-        if (ready := condition(pod.status.conditions, "Ready")) is not None and ready.status != "True"
-    ]
+    times = (pod.metadata.deletion_timestamp or unready_since(pod) for pod in pods if not is_ready(pod))
     return max((time for time in times if time), default=None)
 
 
