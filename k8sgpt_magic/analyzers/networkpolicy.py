@@ -122,11 +122,9 @@ class _Lookup:
         key = _text(selector)
         if key not in self._namespaces:
             requirements = selectors.from_spec(selector)
-            # A peer may be in a namespace that the user did not ask about.
-            known = (each for each in self.view.everything() if isinstance(each, Namespace))
             self._namespaces[key] = [
                 each.name
-                for each in known
+                for each in self.view.all(Namespace)
                 # The API server gives every namespace a label with its own name.
                 if selectors.matches(requirements, {"kubernetes.io/metadata.name": each.name, **each.metadata.labels})
             ]

@@ -224,7 +224,8 @@ def _credential_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     from detect_secrets.plugins.base import RegexBasedDetector
 
     known: list[re.Pattern[str]] = []
-    for plugin in get_mapping_from_secret_type_to_class().values():
+    plugins: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
+    for plugin in plugins:
         # Addresses have a token of their own, and its private-key pattern would leave the key's body.
         if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in (
             "IPPublicDetector",

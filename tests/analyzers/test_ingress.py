@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.analyzers.test_pod import LONG_AGO
-from tests.analyzers.test_service import FAILING, HEALTHY, endpoints, service
+from tests.analyzers.test_service import FAILING, HEALTHY, deployment, endpoints, service
 from tests.views import codes, diagnose_all, findings
 
 CLASS = "\n---\n{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: nginx, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}}"
@@ -104,3 +104,46 @@ def test_no_address_is_a_problem_where_others_of_the_class_have_one():
     served = ingress(name="served", path="/served", status="loadBalancer: {ingress: [{ip: 1.2.3.4}]}")
     assert codes("Ingress", WEB + CLASS + ingress() + served) == ["IngressNoAddress"]
     assert codes("Ingress", WEB + CLASS + ingress()) == []
+
+
+def test_a_missing_service_is_reported_once_with_the_paths_of_all_its_ports():
+    paths = "{path: /a, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}, {path: /b, pathType: Prefix, backend: {service: {name: gone, port: {number: 81}}}}"
+    [finding] = findings("Ingress", WEB + CLASS + ingress().replace("paths: [", f"paths: [{paths}, "))
+    assert "shop.example.com/a and shop.example.com/b" in finding.message
+
+
+def test_an_action_of_the_aws_controller_is_no_service():
+    assert codes("Ingress", WEB + CLASS + ingress("{name: ssl-redirect, port: {name: use-annotation}}")) == []
+
+
+def test_an_alias_has_every_port_by_number():
+    alias = service("type: ExternalName, externalName: db.example.com")
+    assert codes("Ingress", CLASS + alias + ingress()) == []
+    assert codes("Ingress", CLASS + alias + ingress("{name: web, port: {name: http}}")) == [
+        "IngressServicePortMissing"
+    ]
+
+
+def test_an_ingress_without_class_is_of_the_default_class():
+    later = ingress(name="later", spec="ingressClassName: nginx")
+    assert codes("Ingress", WEB + CLASS + ingress() + later) == ["IngressPathConflict"]
+    other = ingress(name="later", spec="ingressClassName: gce")
+    assert codes("Ingress", WEB + CLASS + ingress() + other) == []
+
+
+def test_a_path_to_what_is_scaled_to_zero_on_purpose_is_worth_knowing():
+    [finding] = findings("Ingress", service() + CLASS + deployment(0) + ingress())
+    assert (finding.code, finding.severity) == ("IngressNoReadyEndpoints", "info")
+    assert "scaled to zero" in finding.message
+
+
+def test_endpoints_that_have_just_gone_are_given_time_as_the_service_gives_it():
+    lost = FAILING.replace(LONG_AGO, "2026-11-02T08:59:30Z") + service() + endpoints("false")
+    assert codes("Service", lost) == []
+    assert codes("Ingress", lost + CLASS + ingress()) == []
+
+
+def test_hosts_that_only_tls_names_can_be_masked():
+    [finding] = findings("Ingress", WEB + CLASS + ingress(spec="tls: [{hosts: [only.example.com], secretName: c}]"))
+    assert "only.example.com" in finding.message
+    assert "only.example.com" in finding.masked

@@ -121,3 +121,51 @@ def test_a_rule_for_everybody_is_worth_knowing(rule):
 
 def test_nothing_is_said_where_pods_are_not_readable():
     assert of(policy("podSelector: {matchLabels: {app: api}}"), forbidden=["Pod"]) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "podSelector: {matchLabels: {app: secret}}",
+        "podSelector: {matchExpressions: [{key: app, operator: In, values: [secret]}]}",
+        "podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: secret}}}]}]",
+        "podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: secret}}}]}]",
+    ],
+)
+def test_values_of_selectors_can_be_masked(spec):
+    [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(spec))
+    assert "secret" in finding.message
+    assert "secret" in finding.masked
+
+
+def test_a_named_port_of_a_sidecar_is_there():
+    sidecar = (
+        "initContainers: [{name: s, restartPolicy: Always, ports: [{name: metrics, containerPort: 1}]}], containers:"
+    )
+    named = policy("podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: metrics}]}]")
+    assert codes("NetworkPolicy", HEALTHY.replace("containers:", sidecar, 1) + NAMESPACE + named) == []
+
+
+def test_rules_for_a_direction_that_the_policy_is_not_for_are_left_alone():
+    nobody = "[{podSelector: {matchLabels: {app: none}}}]"
+    assert of(policy(f"podSelector: {{}}, policyTypes: [Ingress], egress: [{{to: {nobody}}}]")) == []
+    only_out = f"podSelector: {{}}, policyTypes: [Egress], egress: [{DNS}], ingress: [{{from: {nobody}, ports: [{{port: x}}]}}]"
+    assert of(policy(only_out)) == []
+
+
+def test_only_pods_that_may_reach_something_are_surprised_that_names_do_not_resolve():
+    other = "\n---\n" + HEALTHY.replace("web-1", "api-1").replace("app: web", "app: api")
+    deny = policy("podSelector: {}, policyTypes: [Egress]", "deny")
+    rule = "podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{ports: [{port: %d}]}]"
+    [finding] = findings("NetworkPolicy", HEALTHY + other + NAMESPACE + deny + policy(rule % 53))
+    assert finding.severity == "info"
+    assert "api-1" in finding.message
+    [finding] = findings("NetworkPolicy", HEALTHY + other + NAMESPACE + deny + policy(rule % 5432))
+    assert finding.severity == "warning"
+    assert "web-1" in finding.message
+    assert "api-1" not in finding.message
+
+
+def test_a_policy_for_pods_that_have_ended_still_has_its_pods():
+    ended = HEALTHY.replace("phase: Running", "phase: Succeeded")
+    assert codes("NetworkPolicy", ended + NAMESPACE + policy("podSelector: {matchLabels: {app: web}}")) == []

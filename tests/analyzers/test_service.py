@@ -112,3 +112,57 @@ def test_a_load_balancer_that_does_not_come_is_reported_after_a_while():
     assert codes("Service", HEALTHY + waiting.replace(LONG_AGO, "2026-11-02T08:55:00Z") + endpoints()) == []
     served = service("type: LoadBalancer, selector: {app: web}", "loadBalancer: {ingress: [{ip: 1.2.3.4}]}")
     assert codes("Service", HEALTHY + served + endpoints()) == []
+
+
+def deployment(replicas: int, name: str = "web") -> str:
+    return f"\n---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}, namespace: shop}}, spec: {{replicas: {replicas}, template: {{metadata: {{labels: {{app: web}}}}}}}}}}"
+
+
+def test_one_workload_scaled_to_zero_does_not_excuse_another_that_gets_no_pods():
+    [finding] = findings("Service", service() + deployment(0, "old") + deployment(3))
+    assert (finding.code, finding.severity) == ("ServiceSelectsNoPods", "critical")
+    assert [each.name for each in finding.because] == ["web"]
+
+
+def test_pods_that_are_ready_but_in_no_slice_are_not_called_unready():
+    [finding] = findings("Service", HEALTHY + service())
+    assert (finding.code, finding.because) == ("ServiceNoReadyEndpoints", ())
+    assert "although 1 pod that it selects is ready (web-1)" in finding.message
+
+
+def test_pods_that_have_ended_match_but_serve_nothing():
+    [finding] = findings("Service", HEALTHY.replace("phase: Running", "phase: Failed") + service())
+    assert (finding.code, finding.severity) == ("ServiceSelectsNoPods", "critical")
+    assert "all ended: web-1" in finding.message
+
+
+def test_the_label_that_was_meant_counts_only_its_own_pods_and_can_be_masked():
+    other = "\n---\n" + HEALTHY.replace("web-1", "web-2").replace("tier: front", "tier: mid")
+    [finding] = findings("Service", HEALTHY + other + service("selector: {app: web, tier: back}"))
+    assert "1 pod would match with tier=front" in finding.message
+    assert {"web", "back", "front"} <= set(finding.masked)
+
+
+def test_one_port_number_of_two_protocols_is_two_findings():
+    ports = "ports: [{port: 53, protocol: TCP, targetPort: dns}, {port: 53, protocol: UDP, targetPort: dns}]"
+    found = findings("Service", HEALTHY + service(f"selector: {{app: web}}, {ports}") + endpoints())
+    assert [finding.code for finding in found] == ["ServiceTargetPortMissing"] * 2
+    assert len({finding.id for finding in found}) == 2
+
+
+def test_words_of_a_cloud_are_bounded_and_on_one_line():
+    event = f"""
+---
+apiVersion: v1
+kind: Event
+metadata: {{name: e, namespace: shop}}
+involvedObject: {{kind: Service, namespace: shop, name: web}}
+type: Warning
+reason: SyncLoadBalancerFailed
+message: "quota\\nused up {"x" * 5000}"
+lastTimestamp: "2026-11-02T08:59:00Z"
+"""
+    waiting = service("type: LoadBalancer, selector: {app: web}")
+    [finding] = findings("Service", HEALTHY + waiting + endpoints() + event)
+    assert "quota used up" in finding.message
+    assert len(finding.message) < 500
