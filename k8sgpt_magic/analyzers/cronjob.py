@@ -5,9 +5,11 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from k8sgpt_magic.analyzers import analyzer
@@ -53,14 +55,20 @@ SHORT_DEADLINE = Code(
 CONTROLLER_SECONDS = 10
 # A due run starts within seconds; minutes allow for a busy controller.
 MISSED_GRACE = 300
-# How many periods may pass without success: one run may fail, and the next be under way.
-PERIODS = 3
+# How many times may come without a success: one run may fail, and the next be under way.
+DUE_TIMES = 4
 FAILED_RUNS = 2
+# Where no time zone is given, the controller's own counts, and it may be any.
+ANY_ZONE = timedelta(hours=14)
 
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }  # fmt: skip
+_WITH_ZONE = re.compile(r"(?:CRON_)?TZ=(\S+)\s+(.*)")
+# Kubernetes' parser refuses these, and the one that computes the times here takes them.
+_NO_DAY_OF_MONTH = re.compile(r"[LW]", re.IGNORECASE)
+_NO_DAY_OF_WEEK = re.compile(r"[L#]|(?<![/\d])7(?!\d)", re.IGNORECASE)
 
 
 @analyzer(
@@ -75,13 +83,14 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
     for cron_job in view.all(CronJob):
         spec = cron_job.spec
         if spec.suspend:
-            yield SUSPENDED.finding(cron_job, "The CronJob is suspended.", evidence=[("spec.suspend", True)])
+            yield _suspended(view, cron_job)
             continue
-        if (zone := _zone(spec.time_zone or "UTC")) is None:
+        name, schedule = _zone_and_schedule(cron_job)
+        if (zone := _zone(name or "UTC")) is None:
             yield INVALID_TIME_ZONE.finding(
                 cron_job,
-                f"The time zone {quote(str(spec.time_zone), 60)!r} is not known.",
-                evidence=[("spec.timeZone", spec.time_zone)],
+                f"The time zone {quote(name, 60)!r} is not known.",
+                evidence=[("spec.timeZone", spec.time_zone) if spec.time_zone else ("spec.schedule", spec.schedule)],
             )
             continue
         if spec.starting_deadline_seconds is not None and spec.starting_deadline_seconds < CONTROLLER_SECONDS:
@@ -91,42 +100,54 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 f"looks every {CONTROLLER_SECONDS} s.",
                 evidence=[("spec.startingDeadlineSeconds", spec.starting_deadline_seconds)],
             )
-        due = _due(spec.schedule, view.now.astimezone(zone))
-        if due is None:
-            if spec.schedule and not spec.schedule.startswith("@every"):
-                yield INVALID_SCHEDULE.finding(
-                    cron_job,
-                    f"The schedule {quote(spec.schedule, 60)!r} is not a cron schedule of five fields.",
-                    evidence=[("spec.schedule", spec.schedule)],
-                )
-            yield from _runs_failing(view, cron_job)
-            continue
-        blocking = _blocking_run(view, cron_job, due)
-        if blocking is not None:
-            yield _blocked(view, cron_job, blocking)
-        else:
-            yield from _missed(view, cron_job, due)
         failing = list(_runs_failing(view, cron_job))
         yield from failing
-        if not failing and blocking is None:
-            yield from _not_succeeding(view, cron_job, due)
+        due = _due(schedule, view.now.astimezone(zone))
+        if due is None:
+            if schedule and not schedule.startswith("@every"):
+                yield INVALID_SCHEDULE.finding(
+                    cron_job,
+                    f"The schedule {quote(spec.schedule, 60)!r} is not a cron schedule of five fields, or it names a "
+                    "day that never comes.",
+                    evidence=[("spec.schedule", spec.schedule)],
+                )
+            continue
+        running = _oldest_active_run(view, cron_job) if spec.concurrency_policy == "Forbid" else None
+        if running is not None:
+            # Later runs rightly wait for this one; that is a problem once several of them do.
+            if _was_due_twice_since(view, running, due):
+                yield _blocked(view, cron_job, running)
+            continue
+        slack = timedelta(0) if name or _is_due_by_utc(cron_job, schedule) else ANY_ZONE
+        missed = list(_missed(view, cron_job, due, slack))
+        yield from missed
+        if not missed and not failing:
+            yield from _not_succeeding(view, cron_job, due, slack)
 
 
-def _missed(view: ClusterView, cron_job: CronJob, due: tuple[datetime, datetime]) -> Iterator[Finding]:
-    last_due, before = due
-    last_run = cron_job.status.last_schedule_time
-    created = cron_job.metadata.creation_timestamp
-    if created is None or last_due <= created or not view.older_than(last_due, MISSED_GRACE):
-        # The newest due time may still be on its way; the one before must have been met.
-        last_due = before
-    if created is None or last_due <= created or (last_run is not None and last_run >= last_due):
+def _suspended(view: ClusterView, cron_job: CronJob) -> Finding:
+    last = cron_job.status.last_schedule_time
+    ran = f"its last run started {ago(view.age(last))} ago" if last else "it has never run"
+    return SUSPENDED.finding(
+        cron_job,
+        f"The CronJob is suspended; {ran}.",
+        evidence=[("spec.suspend", True), ("status.lastScheduleTime", last or "none")],
+    )
+
+
+def _missed(view: ClusterView, cron_job: CronJob, due: tuple[datetime, ...], slack: timedelta) -> Iterator[Finding]:
+    # The newest due time may still be on its way; the one before must have been met.
+    last_due = next((time for time in due if view.older_than(time, MISSED_GRACE)), None)
+    last_run, created = cron_job.status.last_schedule_time, cron_job.metadata.creation_timestamp
+    if last_due is None or created is None or max(created, last_run or created) >= last_due - slack:
         return
-    # A schedule that was changed lately was not due at these times.
+    # Of more due times than these, the first that was missed is not known.
+    missed = [time for time in due if time <= last_due and time > max(created, last_run or created)]
     yield MISSED.finding(
         cron_job,
         f"A run was due {ago(view.age(last_due))} ago and did not start; the last one started "
         f"{f'{ago(view.age(last_run))} ago' if last_run else 'never'}.",
-        since=last_due,
+        since=missed[-1] if missed else last_due,
         evidence=[
             ("spec.schedule", cron_job.spec.schedule),
             ("status.lastScheduleTime", last_run or "none"),
@@ -135,23 +156,29 @@ def _missed(view: ClusterView, cron_job: CronJob, due: tuple[datetime, datetime]
     )
 
 
-def _blocking_run(view: ClusterView, cron_job: CronJob, due: tuple[datetime, datetime]) -> Job | None:
-    """The run that holds up later ones: active over several periods, where runs may not overlap."""
-    if cron_job.spec.concurrency_policy != "Forbid":
-        return None
-    period = due[0] - due[1]
-    return next(
-        (
-            job
-            for job in view.owned_by(cron_job, Job)
-            if job.status.active
-            and not any(
-                each.status == "True" and each.type in ("Complete", "Failed") for each in job.status.conditions
-            )
-            and view.age(job.status.start_time) > 2 * period + timedelta(seconds=MISSED_GRACE)
-        ),
-        None,
+def _runs(view: ClusterView, cron_job: CronJob) -> list[Job]:
+    """Its Jobs, the newest first."""
+    return sorted(
+        view.owned_by(cron_job, Job),
+        key=lambda job: (str(job.metadata.creation_timestamp or ""), job.name),
+        reverse=True,
     )
+
+
+def _outcome(job: Job) -> str:
+    """``Complete``, ``Failed``, or nothing while it has not ended."""
+    ended = (each.type for each in job.status.conditions if each.status == "True")
+    return next((each for each in ended if each in ("Complete", "Failed")), "")
+
+
+def _oldest_active_run(view: ClusterView, cron_job: CronJob) -> Job | None:
+    active = [job for job in _runs(view, cron_job) if job.status.active and not _outcome(job)]
+    return active[-1] if active else None
+
+
+def _was_due_twice_since(view: ClusterView, running: Job, due: tuple[datetime, ...]) -> bool:
+    started = running.status.start_time
+    return started is not None and started < due[1] and view.older_than(due[0], MISSED_GRACE)
 
 
 def _blocked(view: ClusterView, cron_job: CronJob, job: Job) -> Finding:
@@ -170,18 +197,8 @@ def _blocked(view: ClusterView, cron_job: CronJob, job: Job) -> Finding:
 
 
 def _runs_failing(view: ClusterView, cron_job: CronJob) -> Iterator[Finding]:
-    ended = [
-        (job, each.type)
-        for job in view.owned_by(cron_job, Job)
-        for each in job.status.conditions
-        if each.status == "True" and each.type in ("Complete", "Failed")
-    ]
-    ended.sort(key=lambda run: (str(run[0].metadata.creation_timestamp or ""), run[0].name), reverse=True)
-    failed = []
-    for job, outcome in ended:
-        if outcome == "Complete":
-            break
-        failed.append(job)
+    ended = [job for job in _runs(view, cron_job) if _outcome(job)]
+    failed = list(takewhile(lambda job: _outcome(job) == "Failed", ended))
     if len(failed) >= FAILED_RUNS or (failed and len(failed) == len(ended)):
         last = cron_job.status.last_successful_time
         yield RUNS_FAILING.finding(
@@ -190,25 +207,29 @@ def _runs_failing(view: ClusterView, cron_job: CronJob) -> Iterator[Finding]:
             f"{f'the last success was {ago(view.age(last))} ago' if last else 'none has succeeded yet'}.",
             since=failed[-1].metadata.creation_timestamp,
             evidence=[("status.lastSuccessfulTime", last or "none")],
-            because=failed[:3],
+            because=failed[:1],
             severity="critical" if len(failed) >= FAILED_RUNS else "warning",
         )
 
 
-def _not_succeeding(view: ClusterView, cron_job: CronJob, due: tuple[datetime, datetime]) -> Iterator[Finding]:
-    last, period = cron_job.status.last_successful_time, due[0] - due[1]
-    if (
-        last is not None
-        and cron_job.status.last_schedule_time
-        and view.age(last) > (PERIODS + 1) * period + timedelta(hours=1)
-    ):
-        yield NEVER_SUCCEEDS.finding(
-            cron_job,
-            f"The last run that succeeded did so {ago(view.age(last))} ago, though one is due every {ago(period)}.",
-            since=last,
-            evidence=[("status.lastSuccessfulTime", last), ("spec.schedule", cron_job.spec.schedule)],
-            because=view.owned_by(cron_job, Job)[:3],
-        )
+def _not_succeeding(
+    view: ClusterView, cron_job: CronJob, due: tuple[datetime, ...], slack: timedelta
+) -> Iterator[Finding]:
+    last, created = cron_job.status.last_successful_time, cron_job.metadata.creation_timestamp
+    since = last or created
+    if since is None or cron_job.status.last_schedule_time is None or since >= due[-1] - slack:
+        return
+    runs = _runs(view, cron_job)
+    if last is None and any(_outcome(job) == "Complete" for job in runs):
+        return
+    ends = f"The last run that succeeded did so {ago(view.age(last))} ago" if last else "No run has ever succeeded"
+    yield NEVER_SUCCEEDS.finding(
+        cron_job,
+        f"{ends}, though at least {len(due)} have been due since.",
+        since=last,
+        evidence=[("status.lastSuccessfulTime", last or "none"), ("spec.schedule", cron_job.spec.schedule)],
+        because=runs[:3],
+    )
 
 
 def _zone(name: str) -> ZoneInfo | None:
@@ -218,13 +239,36 @@ def _zone(name: str) -> ZoneInfo | None:
         return None
 
 
+def _zone_and_schedule(cron_job: CronJob) -> tuple[str, str]:
+    """The zone, if one is given, and the schedule. Old CronJobs may name the zone in their schedule and still run."""
+    schedule = cron_job.spec.schedule
+    found = _WITH_ZONE.fullmatch(schedule[:200].strip()) if "TZ=" in schedule[:20] else None
+    zone, fields = found.groups() if found else ("", schedule.strip())
+    return cron_job.spec.time_zone or zone, fields
+
+
+def _is_due_by_utc(cron_job: CronJob, schedule: str) -> bool:
+    """Whether a schedule without a zone means UTC: it is due at the same minutes of every hour, or last ran by it."""
+    fields = _DESCRIPTORS.get(schedule, schedule).split()
+    if fields[1:] == ["*"] * 4:
+        return True
+    last_run = cron_job.status.last_schedule_time
+    # The time kept is the one that the run was due at, so it lies right at a due time or the zone is another.
+    due = _due(schedule, last_run.astimezone(UTC) + timedelta(seconds=60)) if last_run else None
+    return last_run is not None and due is not None and abs(last_run - due[0]) < timedelta(seconds=90)
+
+
 @lru_cache(maxsize=1024)
-def _due(schedule: str, now: datetime) -> tuple[datetime, datetime] | None:
-    """The last two times that a schedule was due, the newest first, or None where it is no schedule (of cron)."""
+def _due(schedule: str, now: datetime) -> tuple[datetime, ...] | None:
+    """The last times that a schedule was due, the newest first, or None where it is no schedule (of cron)."""
     from cronsim import CronSim, CronSimError
 
-    try:
-        times = CronSim(_DESCRIPTORS.get(schedule, schedule), now, reverse=True)
-        return next(times), next(times)
-    except (CronSimError, StopIteration, ValueError, OverflowError):
+    # As Kubernetes' own parser has it, ``?`` is another way to write ``*``.
+    fields = _DESCRIPTORS.get(schedule, schedule).replace("?", "*").split()
+    if len(fields) != 5 or _NO_DAY_OF_MONTH.search(fields[2]) or _NO_DAY_OF_WEEK.search(fields[4]):
         return None
+    try:
+        times = tuple(islice(CronSim(" ".join(fields), now, reverse=True), DUE_TIMES))
+    except (CronSimError, ValueError, OverflowError):
+        return None
+    return times if len(times) == DUE_TIMES else None

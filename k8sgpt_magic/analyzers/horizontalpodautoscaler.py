@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 
 from k8sgpt_magic.analyzers import analyzer
 from k8sgpt_magic.cluster.resources import (
+    Condition,
+    Container,
     Deployment,
     Event,
     HorizontalPodAutoscaler,
     ObjectRef,
     Pod,
-    PodTemplateSpec,
     ReplicaSet,
     ReplicationController,
     Resource,
+    ResourceMetric,
     StatefulSet,
 )
 from k8sgpt_magic.cluster.view import ClusterView, condition
+from k8sgpt_magic.diagnosis.workloads import are_ready
 from k8sgpt_magic.findings import Code, Finding
 from k8sgpt_magic.wording import ago, joined, sentence
 
@@ -47,6 +51,12 @@ REQUEST_MISSING = Code(
     "warning",
     "A share of a resource request is to be measured, and a container requests nothing of that resource.",
     f"{_DOCS}#algorithm-details",
+)
+CONTAINER_MISSING = Code(
+    "HorizontalPodAutoscalerContainerMissing",
+    "warning",
+    "One container's use is to be measured, and the pods have no container of that name.",
+    f"{_DOCS}#container-resource-metrics",
 )
 AT_MAXIMUM = Code(
     "HorizontalPodAutoscalerAtMaximum",
@@ -75,35 +85,41 @@ GRACE = 300
 # A short stay at the limit is what the limit is for.
 MAXIMUM_GRACE = 900
 
-_SCALABLE: dict[str, type[Resource]] = {
-    kind.kind: kind for kind in (Deployment, ReplicaSet, StatefulSet, ReplicationController)
+# Other groups have kinds of the same names, such as the StatefulSet of apps.kruise.io.
+_SCALABLE: dict[tuple[str, str], type[Resource]] = {
+    (kind.group, kind.kind): kind for kind in (Deployment, ReplicaSet, StatefulSet, ReplicationController)
 }
+_RESOURCE_METRICS = frozenset({"FailedGetResourceMetric", "FailedGetContainerResourceMetric"})
 _METRIC_REASONS = {
     "FailedGetResourceMetric": "the resource metrics API (metrics-server)",
     "FailedGetContainerResourceMetric": "the resource metrics API (metrics-server)",
     "FailedGetPodsMetric": "the custom metrics API (a metrics adapter)",
     "FailedGetObjectMetric": "the custom metrics API (a metrics adapter)",
     "FailedGetExternalMetric": "the external metrics API (a metrics adapter)",
-    "FailedComputeMetricsReplicas": "",
-    "InvalidMetricSourceType": "",
 }
+# What the controller says of an API that does not answer, and of one that knows nothing of the pods.
+_API_DOWN = ("unable to fetch metrics from", "unable to handle the request", "could not find the requested resource")
+_PODS_UNKNOWN = ("no metrics returned from", "did not receive metrics for")
+# Where nearly every cluster runs it.
+_METRICS_SERVER = ObjectRef("Deployment", "kube-system", "metrics-server")
 
 
 @analyzer(
     HorizontalPodAutoscaler,
     reads=[Deployment, StatefulSet, ReplicaSet, ReplicationController, Pod, Event],
     codes=[
-        TARGET_MISSING, CANNOT_SCALE, METRICS_UNAVAILABLE, REQUEST_MISSING, AT_MAXIMUM, TARGET_NOT_READY,
-        SHARED_TARGET, INVALID_BOUNDS,
+        TARGET_MISSING, CANNOT_SCALE, METRICS_UNAVAILABLE, REQUEST_MISSING, CONTAINER_MISSING, AT_MAXIMUM,
+        TARGET_NOT_READY, SHARED_TARGET, INVALID_BOUNDS,
     ],
 )  # fmt: skip
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """Autoscalers that cannot measure, cannot scale, or want more than they may."""
-    by_target: defaultdict[ObjectRef, list[HorizontalPodAutoscaler]] = defaultdict(list)
+    by_target: defaultdict[tuple[str, ObjectRef], list[HorizontalPodAutoscaler]] = defaultdict(list)
     for autoscaler in view.all(HorizontalPodAutoscaler):
-        target = _target(autoscaler)
-        by_target[target].append(autoscaler)
-        if target.kind in _SCALABLE and view.missing(_SCALABLE[target.kind], target.namespace, target.name):
+        target, group = _target(autoscaler), _group(autoscaler)
+        by_target[group, target].append(autoscaler)
+        kind = _SCALABLE.get((group, target.kind))
+        if kind and target.name and view.missing(kind, target.namespace, target.name):
             yield TARGET_MISSING.finding(
                 autoscaler,
                 f"{target.kind} {target.name} does not exist in namespace {target.namespace}.",
@@ -123,13 +139,14 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
         observed = autoscaler.status.observed_generation
         if observed is not None and observed < autoscaler.metadata.generation:
             continue
-        without_request = list(_request_missing(view, autoscaler, target))
-        yield from without_request
-        measured = list(_conditions(view, autoscaler, target, has_cause=bool(without_request)))
-        yield from measured
-        if not measured:
-            yield from _target_not_ready(view, autoscaler, target)
-    for target, autoscalers in by_target.items():
+        owner = view.find(target) if kind else None
+        unmeasurable = list(_unmeasurable(view, autoscaler, owner))
+        yield from unmeasurable
+        found = list(_conditions(view, autoscaler, target, owner, is_explained=bool(unmeasurable)))
+        yield from found
+        if not any(target in finding.because for finding in found):
+            yield from _target_not_ready(view, autoscaler, owner)
+    for (_, target), autoscalers in by_target.items():
         if len(autoscalers) > 1 and target.name:
             yield from _shared(target, autoscalers)
 
@@ -139,8 +156,19 @@ def _target(autoscaler: HorizontalPodAutoscaler) -> ObjectRef:
     return ObjectRef(reference.kind, autoscaler.namespace, reference.name)
 
 
+def _group(autoscaler: HorizontalPodAutoscaler) -> str:
+    # The controller looks a target up by group and kind, whatever the version.
+    group, slash, _ = autoscaler.spec.scale_target_ref.api_version.partition("/")
+    return group if slash else ""
+
+
 def _conditions(
-    view: ClusterView, autoscaler: HorizontalPodAutoscaler, target: ObjectRef, *, has_cause: bool
+    view: ClusterView,
+    autoscaler: HorizontalPodAutoscaler,
+    target: ObjectRef,
+    owner: Resource | None,
+    *,
+    is_explained: bool,
 ) -> Iterator[Finding]:
     able = condition(autoscaler.status.conditions, "AbleToScale")
     if able and able.status == "False" and view.older_than(able.last_transition_time, GRACE):
@@ -152,115 +180,180 @@ def _conditions(
                 ("status.conditions[AbleToScale]", f"{able.reason}: {able.message}"),
                 *view.events(autoscaler)[:2],
             ],
-            because=[target],
+            # Permissions or admission are at fault, nothing that the target itself shows.
+            masked=(target.name,),
         )
     active = condition(autoscaler.status.conditions, "ScalingActive")
     # A target that is scaled to zero switches scaling off, as documented.
     if active and active.status == "False" and active.reason != "ScalingDisabled":
-        if not has_cause and view.older_than(active.last_transition_time, GRACE):
-            api = _METRIC_REASONS.get(active.reason, "")
-            said = sentence(active.message or active.reason)
-            yield METRICS_UNAVAILABLE.finding(
-                autoscaler,
-                f"There are no metrics to scale by{api and f', from {api}'}: {said}",
-                since=active.last_transition_time,
-                evidence=[
-                    ("status.conditions[ScalingActive]", f"{active.reason}: {active.message}"),
-                    *view.events(autoscaler)[:3],
-                ],
-                because=[target],
-            )
+        if not (is_explained and _is_about_resources(active)) and view.older_than(active.last_transition_time, GRACE):
+            yield _no_metrics(view, autoscaler, target, active)
         return
     limited = condition(autoscaler.status.conditions, "ScalingLimited")
     # At the floor, TooFewReplicas only says that less would do.
     is_pinned = limited and limited.status == "True" and limited.reason == "TooManyReplicas"
     if is_pinned and view.older_than(limited.last_transition_time, MAXIMUM_GRACE):
+        spec = autoscaler.spec
         yield AT_MAXIMUM.finding(
             autoscaler,
-            f"The target has had its greatest number of replicas, {autoscaler.spec.max_replicas}, for "
+            f"The target has had its greatest number of replicas, {spec.max_replicas}, for "
             f"{ago(view.age(limited.last_transition_time))}, and more are wanted.",
             since=limited.last_transition_time,
             evidence=[
                 ("status.conditions[ScalingLimited]", f"{limited.reason}: {limited.message}"),
-                ("spec.maxReplicas", autoscaler.spec.max_replicas),
+                ("spec.maxReplicas", spec.max_replicas),
                 ("status.currentReplicas", autoscaler.status.current_replicas),
             ],
+            # Replicas that do not serve leave their load to the others.
+            because=[target] if _short_since(view, owner) else (),
+            # Who sets both bounds alike has pinned the number on purpose.
+            severity="info" if spec.min_replicas == spec.max_replicas else None,
         )
 
 
-def _request_missing(view: ClusterView, autoscaler: HorizontalPodAutoscaler, target: ObjectRef) -> Iterator[Finding]:
-    """Utilization is a share of the request, so every measured container must request the measured resource."""
-    template = _template(view, target)
-    if template is None:
-        return
-    for metric in autoscaler.spec.metrics:
-        source = metric.resource or metric.container_resource
-        if source is None or source.target.average_utilization is None or not source.name:
-            continue
-        lacking = [
-            container.name
-            for container in template.spec.containers
-            if (not source.container or container.name == source.container)
-            # A limit without a request is the request too.
-            and source.name not in container.resources.requests
-            and source.name not in container.resources.limits
-        ]
-        if lacking and not _pods_request(view, target, source.name, lacking):
-            yield REQUEST_MISSING.finding(
-                autoscaler,
-                f"The use of {source.name} is to be measured as a share of the request, and {joined(lacking)} of "
-                f"{target.kind} {target.name} {'requests' if len(lacking) == 1 else 'request'} none.",
-                key=source.name,
-                evidence=[
-                    ("spec.metrics", f"{source.name} averageUtilization {source.target.average_utilization}"),
-                    ("spec.template.spec.containers", f"no {source.name} request: {joined(lacking)}"),
-                ],
-                masked=(target.name, *lacking),
-            )
+def _is_about_resources(active: Condition) -> bool:
+    return active.reason in _RESOURCE_METRICS or "missing request for" in active.message
 
 
-def _pods_request(view: ClusterView, target: ObjectRef, resource: str, names: list[str]) -> bool:
-    """Whether the pods have the request all the same: a LimitRange or a webhook may have added it."""
-    owner = view.find(target)
-    pods = view.pods_of(owner) if owner else []
-    containers = [each for pod in pods for each in pod.spec.containers if each.name in names]
-    return bool(containers) and all(
-        resource in each.resources.requests or resource in each.resources.limits for each in containers
+def _no_metrics(
+    view: ClusterView, autoscaler: HorizontalPodAutoscaler, target: ObjectRef, active: Condition
+) -> Finding:
+    """The reason names the metrics API, and only the message tells whether it is down or the pods are."""
+    api = _METRIC_REASONS.get(active.reason, "")
+    because = [target]
+    if "missing request for" in active.message:
+        why = ", since a container lacks the resource request that its use is a share of"
+    elif any(words in active.message for words in _PODS_UNKNOWN):
+        why = f"; {api or 'the metrics API'} answers, and knows nothing of the target's pods"
+    elif any(words in active.message for words in _API_DOWN):
+        # The target has no part in this.
+        because = [_METRICS_SERVER] if active.reason in _RESOURCE_METRICS else []
+        why = f", since {api or 'the metrics API'} does not answer"
+    else:
+        why = api and f", from {api}"
+    return METRICS_UNAVAILABLE.finding(
+        autoscaler,
+        f"There are no metrics to scale by{why}: {sentence(active.message or active.reason)}",
+        since=active.last_transition_time,
+        evidence=[
+            ("status.conditions[ScalingActive]", f"{active.reason}: {active.message}"),
+            *view.events(autoscaler)[:3],
+        ],
+        because=because,
     )
 
 
-def _template(view: ClusterView, target: ObjectRef) -> PodTemplateSpec | None:
-    owner = view.find(target)
-    return owner.spec.template if isinstance(owner, Deployment | StatefulSet) else None
-
-
-def _target_not_ready(view: ClusterView, autoscaler: HorizontalPodAutoscaler, target: ObjectRef) -> Iterator[Finding]:
-    owner = view.find(target)
+def _unmeasurable(
+    view: ClusterView, autoscaler: HorizontalPodAutoscaler, owner: Resource | None
+) -> Iterator[Finding]:
+    """Metrics of resources that the target's containers, or the one that is named, do not have."""
     if not isinstance(owner, Deployment | StatefulSet):
         return
-    wanted = owner.spec.replicas if owner.spec.replicas is not None else 1
-    if (
-        not wanted
-        or owner.status.ready_replicas >= wanted
-        or not view.older_than(owner.metadata.creation_timestamp, GRACE)
-    ):
+    metrics = autoscaler.spec.metrics
+    active = condition(autoscaler.status.conditions, "ScalingActive")
+    if len(metrics) == 1 and active and active.status == "True":
+        # It was measured all the same: the whole pod may have the request (spec.resources).
         return
+    for position, metric in enumerate(metrics):
+        source = metric.resource or metric.container_resource
+        if source is None or not source.name:
+            continue
+        pods = view.pods_of(owner)
+        if source.container and pods and not _has_container(owner, pods, source.container):
+            yield _container_missing(autoscaler, owner, source, position)
+        elif source.target.average_utilization is not None:
+            lacking = _without_request(owner, pods, source)
+            if lacking:
+                yield _request_missing(autoscaler, owner, source, lacking)
+
+
+def _has_container(owner: Deployment | StatefulSet, pods: list[Pod], name: str) -> bool:
+    # A webhook may add containers to the pods, as service meshes do.
+    specs = (owner.spec.template.spec, *(pod.spec for pod in pods))
+    return any(each.name == name for spec in specs for each in (*spec.containers, *spec.init_containers))
+
+
+def _container_missing(
+    autoscaler: HorizontalPodAutoscaler, owner: Resource, source: ResourceMetric, position: int
+) -> Finding:
+    return CONTAINER_MISSING.finding(
+        autoscaler,
+        f"The use of {source.name} by container {source.container} is to be measured, and the pods of {owner.kind} "
+        f"{owner.name} have no such container.",
+        key=f"{source.container} {source.name}",
+        evidence=[(f"spec.metrics[{position}].containerResource.container", source.container)],
+        masked=(owner.name, source.container),
+    )
+
+
+def _without_request(owner: Deployment | StatefulSet, pods: list[Pod], source: ResourceMetric) -> list[str]:
+    """Utilization is a share of the request, so every measured container must request the measured resource."""
+    lacking = [
+        each.name
+        for each in owner.spec.template.spec.containers
+        if (not source.container or each.name == source.container) and not _requests(each, source.name)
+    ]
+    # A LimitRange or a webhook may have given it to the pods.
+    running = [each for pod in pods for each in pod.spec.containers if each.name in lacking] if lacking else []
+    return [] if running and all(_requests(each, source.name) for each in running) else lacking
+
+
+def _requests(container: Container, resource: str) -> bool:
+    # A limit without a request is the request too.
+    return resource in container.resources.requests or resource in container.resources.limits
+
+
+def _request_missing(
+    autoscaler: HorizontalPodAutoscaler, owner: Resource, source: ResourceMetric, lacking: list[str]
+) -> Finding:
+    return REQUEST_MISSING.finding(
+        autoscaler,
+        f"The use of {source.name} is to be measured as a share of the request, and {joined(lacking)} of "
+        f"{owner.kind} {owner.name} {'requests' if len(lacking) == 1 else 'request'} none.",
+        key=" ".join(filter(None, (source.container, source.name))),
+        evidence=[
+            ("spec.metrics", f"{source.name} averageUtilization {source.target.average_utilization}"),
+            ("spec.template.spec.containers", f"no {source.name} request: {joined(lacking)}"),
+        ],
+        masked=(owner.name, *lacking),
+    )
+
+
+def _wanted(owner: Deployment | StatefulSet) -> int:
+    return 1 if owner.spec.replicas is None else owner.spec.replicas
+
+
+def _short_since(view: ClusterView, owner: Resource | None) -> datetime | None:
+    """Since when the target has had fewer ready replicas than it should, if that is longer than a start takes."""
+    if not isinstance(owner, Deployment | StatefulSet) or owner.status.ready_replicas >= _wanted(owner):
+        return None
     unready = [
         ready.last_transition_time
         for pod in view.pods_of(owner)
         if (ready := condition(pod.status.conditions, "Ready")) is not None and ready.status != "True"
     ]
+    # Pods that cannot even be created have no conditions.
+    available = condition(owner.status.conditions, "Available")
+    if available and available.status == "False":
+        unready.append(available.last_transition_time)
     since = min((time for time in unready if time), default=None)
-    if not view.older_than(since, GRACE):
+    return since if view.older_than(since, GRACE) else None
+
+
+def _target_not_ready(
+    view: ClusterView, autoscaler: HorizontalPodAutoscaler, owner: Resource | None
+) -> Iterator[Finding]:
+    since = _short_since(view, owner)
+    if since is None or not isinstance(owner, Deployment | StatefulSet):
         return
+    ready, wanted = owner.status.ready_replicas, _wanted(owner)
     yield TARGET_NOT_READY.finding(
         autoscaler,
-        f"{owner.status.ready_replicas} of {wanted} replicas of {target.kind} {target.name} are ready, so what is "
-        "measured says little.",
+        f"Of {owner.kind} {owner.name}, {are_ready(ready, wanted)}, so what is measured says little.",
         since=since,
-        evidence=[(f"{target.kind} status.readyReplicas", owner.status.ready_replicas), ("spec.replicas", wanted)],
-        because=[target],
-        severity="warning" if not owner.status.ready_replicas else "info",
+        evidence=[(f"{owner.kind} status.readyReplicas", ready), (f"{owner.kind} spec.replicas", wanted)],
+        because=[owner],
+        severity="warning" if not ready else "info",
     )
 
 

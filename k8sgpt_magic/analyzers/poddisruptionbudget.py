@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from k8sgpt_magic.analyzers import analyzer
 from k8sgpt_magic.cluster import selectors
-from k8sgpt_magic.cluster.resources import ObjectRef, Pod, PodDisruptionBudget
+from k8sgpt_magic.cluster.resources import Deployment, ObjectRef, Pod, PodDisruptionBudget, StatefulSet
 from k8sgpt_magic.cluster.view import ClusterView, condition
 from k8sgpt_magic.findings import Code, Finding
 from k8sgpt_magic.wording import ago, count, joined, sentence
@@ -50,14 +50,20 @@ OVERLAPPING = Code(
 GRACE = 600
 
 
-@analyzer(PodDisruptionBudget, reads=[Pod], codes=[SYNC_FAILED, NEVER_ALLOWS, BLOCKED, SELECTS_NOTHING, OVERLAPPING])
+@analyzer(
+    PodDisruptionBudget,
+    reads=[Pod, Deployment, StatefulSet],
+    codes=[SYNC_FAILED, NEVER_ALLOWS, BLOCKED, SELECTS_NOTHING, OVERLAPPING],
+)
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """PodDisruptionBudgets that guard nothing, or that keep nodes from being drained."""
     guarded: defaultdict[ObjectRef, list[PodDisruptionBudget]] = defaultdict(list)
     for budget in view.all(PodDisruptionBudget):
         pods = _pods(view, budget)
         for pod in pods:
-            guarded[pod.ref].append(budget)
+            # Budgets do not count for pods that have ended.
+            if pod.status.phase not in ("Succeeded", "Failed"):
+                guarded[pod.ref].append(budget)
         status = budget.status
         if status.observed_generation < budget.metadata.generation:
             continue
@@ -74,6 +80,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 not pods
                 and view.readable(Pod, budget.namespace)
                 and view.older_than(budget.metadata.creation_timestamp, GRACE)
+                and not _guards_scaled_to_zero(view, budget)
             ):
                 yield _selects_nothing(budget)
         elif status.disruptions_allowed:
@@ -88,6 +95,23 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
 def _pods(view: ClusterView, budget: PodDisruptionBudget) -> list[Pod]:
     # In policy/v1 an empty selector matches all pods, and none matches none.
     return [] if budget.spec.selector is None else view.pods_matching(budget.namespace, budget.spec.selector)
+
+
+def _guards_scaled_to_zero(view: ClusterView, budget: PodDisruptionBudget) -> bool:
+    """Whether a workload would have pods for the budget, and only has none now."""
+    templates = view.kept("pod labels of workloads by namespace", _template_labels).get(budget.namespace)
+    if not templates or budget.spec.selector is None:
+        return False
+    requirements = selectors.from_spec(budget.spec.selector)
+    return any(selectors.matches(requirements, labels) for labels in templates)
+
+
+def _template_labels(view: ClusterView) -> dict[str, list[dict[str, str]]]:
+    found: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
+    workloads: tuple[Deployment | StatefulSet, ...] = (*view.all(Deployment), *view.all(StatefulSet))
+    for workload in workloads:
+        found[workload.namespace].append(workload.spec.template.metadata.labels)
+    return found
 
 
 def _bound(budget: PodDisruptionBudget) -> tuple[str, object]:
@@ -128,7 +152,7 @@ def _blocked(view: ClusterView, budget: PodDisruptionBudget, pods: list[Pod]) ->
     yield BLOCKED.finding(
         budget,
         f"{budget.status.current_healthy} of {count(budget.status.expected_pods, 'pod')} are healthy and "
-        f"{budget.status.desired_healthy} must be: no eviction has been possible for {ago(view.age(since))}.",
+        f"{budget.status.desired_healthy} must be: no healthy pod could be evicted for {ago(view.age(since))}.",
         since=since,
         evidence=[
             (field, bound),

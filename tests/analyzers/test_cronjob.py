@@ -32,14 +32,29 @@ def test_a_suspended_one_is_worth_knowing_and_nothing_else_is_said_of_it():
     assert (finding.code, finding.severity) == ("CronJobSuspended", "info")
 
 
-@pytest.mark.parametrize("schedule", ["61 * * * *", "not a schedule", "* * *"])
+@pytest.mark.parametrize(
+    "schedule",
+    ["61 * * * *", "not a schedule", "* * *", "0 0 * * * *", "0 0 * * 7", "0 0 L * *", "0 0 * * 5#2", "0 0 30 2 *"],
+)
 def test_a_schedule_that_is_none_is_named(schedule):
     [finding] = findings("CronJob", cron(f"schedule: '{schedule}'"))
     assert finding.code == "CronJobInvalidSchedule"
     assert schedule in finding.message
 
 
-@pytest.mark.parametrize("schedule", ["@hourly", "@every 1h", "*/15 8-18 * * 1-5", "0 0 1 1 *"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "@hourly",
+        "@every 1h",
+        "*/15 8-18 * * 1-5",
+        "0 0 1 1 *",
+        "0 * ? * *",
+        "CRON_TZ=Europe/Berlin 0 8 * * Mon-Fri",
+        "*/7 * * * *",
+        "0 0 1-7 JUL *",
+    ],
+)
 def test_schedules_that_kubernetes_takes_are_fine(schedule):
     assert "CronJobInvalidSchedule" not in codes("CronJob", cron(f"schedule: '{schedule}'"))
 
@@ -62,6 +77,20 @@ def test_a_run_that_was_due_and_did_not_start_is_missed():
     assert (finding.code, finding.severity) == ("CronJobMissedSchedule", "warning")
 
 
+def test_a_missed_run_is_not_also_reported_as_long_without_success():
+    status = "lastScheduleTime: '2026-11-01T05:00:00Z', lastSuccessfulTime: '2026-11-01T05:01:00Z'"
+    assert codes("CronJob", cron(status=status)) == ["CronJobMissedSchedule"]
+
+
+def test_without_a_zone_the_hours_of_the_controllers_own_zone_count():
+    # Two in the morning in Singapore is 18:00 UTC, so nothing has been missed.
+    elsewhere = "lastScheduleTime: '2026-11-01T18:00:00Z', lastSuccessfulTime: '2026-11-01T18:01:00Z'"
+    assert codes("CronJob", cron("schedule: '0 2 * * *'", elsewhere)) == []
+    utc = elsewhere.replace("T18:", "T02:")
+    assert codes("CronJob", cron("schedule: '0 2 * * *'", utc)) == ["CronJobMissedSchedule"]
+    assert codes("CronJob", cron("schedule: '0 2 * * *', timeZone: Etc/UTC", elsewhere)) == ["CronJobMissedSchedule"]
+
+
 def test_a_new_cron_job_has_missed_nothing_before_it_was_due():
     assert codes("CronJob", cron(status="").replace("2026-01-01T00:00:00Z", "2026-11-02T08:30:00Z")) == []
 
@@ -73,6 +102,12 @@ def test_a_run_that_does_not_end_blocks_the_others_where_runs_may_not_overlap():
     assert finding.code == "CronJobBlocked"
     assert "report-1" in finding.message
     assert codes("CronJob", blocked.replace("Forbid", "Allow") + hanging) == ["CronJobMissedSchedule"]
+
+
+def test_the_next_run_may_wait_for_one_that_takes_a_little_longer():
+    slow = job("active: 1, ready: 1", name="report-1", created="2026-11-02T07:30:00Z", owner="report")
+    spec = "schedule: '30 * * * *', concurrencyPolicy: Forbid"
+    assert codes("CronJob", cron(spec, "lastScheduleTime: '2026-11-02T07:30:00Z'") + slow) == []
 
 
 def test_runs_that_fail_one_after_the_other_are_reported_with_the_job_as_cause():
@@ -89,7 +124,7 @@ def test_runs_that_fail_one_after_the_other_are_reported_with_the_job_as_cause()
     assert (finding.code, finding.severity) == ("CronJobRunsFailing", "critical")
     assert "2 runs" in finding.message
     found = {each.code: each for each in diagnose_all(cron() + runs)}
-    assert found["CronJobRunsFailing"].cause == "Job/batch/report-6/JobFailed"
+    assert found["CronJobRunsFailing"].cause == "Job/batch/report-7/JobFailed"
 
 
 def test_a_failure_followed_by_a_success_is_none():
@@ -104,6 +139,21 @@ def test_long_without_success_is_reported_even_when_the_jobs_are_gone():
         "CronJob", cron(status="lastScheduleTime: '2026-11-02T09:00:00Z', lastSuccessfulTime: '2026-11-01T09:00:00Z'")
     )
     assert finding.code == "CronJobNotSucceeding"
+
+
+def test_a_weekend_without_due_times_is_not_long_without_success():
+    office_hours = cron(
+        "schedule: '0 7-17 * * 1-5', timeZone: Etc/UTC",
+        "lastScheduleTime: '2026-11-02T09:00:00Z', lastSuccessfulTime: '2026-10-30T17:01:00Z'",
+    )
+    assert codes("CronJob", office_hours) == []
+    assert codes("CronJob", office_hours.replace("0 7-17", "0 5-17")) == ["CronJobNotSucceeding"]
+
+
+def test_one_that_never_succeeded_is_reported_unless_a_success_is_still_there():
+    never = cron(status="lastScheduleTime: '2026-11-02T09:00:00Z'")
+    assert codes("CronJob", never) == ["CronJobNotSucceeding"]
+    assert codes("CronJob", never + job(COMPLETE, name="r", owner="report")) == []
 
 
 def test_a_deadline_shorter_than_the_controllers_interval_is_reported():

@@ -41,6 +41,14 @@ def condition(
     )
 
 
+REPLICA_SET = """
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: web-1, namespace: shop, ownerReferences: [{kind: Deployment, name: web, uid: d1, controller: true}]}
+spec: {replicas: 2}
+status: {replicas: 2}
+"""
 HEALTHY = ", ".join(
     [condition("AbleToScale", "True", "ReadyForNewScale"), condition("ScalingActive", "True", "ValidMetricFound")]
 )
@@ -110,9 +118,9 @@ def test_where_no_request_is_needed_none_is_missed(resources, spec):
 
 def test_a_scale_that_cannot_be_read_or_changed_is_reported():
     conditions = condition("AbleToScale", "False", "FailedGetScale")
-    assert codes("HorizontalPodAutoscaler", autoscaler(conditions) + deployment()) == [
-        "HorizontalPodAutoscalerCannotScale"
-    ]
+    [finding] = findings("HorizontalPodAutoscaler", autoscaler(conditions) + deployment())
+    assert finding.code == "HorizontalPodAutoscalerCannotScale"
+    assert finding.because == ()
 
 
 def test_the_greatest_number_of_replicas_is_a_problem_when_it_lasts():
@@ -122,6 +130,77 @@ def test_the_greatest_number_of_replicas_is_a_problem_when_it_lasts():
     ]
     lately = pinned.replace(SINCE, "2026-11-02T08:55:00Z")
     assert codes("HorizontalPodAutoscaler", autoscaler(f"{HEALTHY}, {lately}") + deployment()) == []
+
+
+def test_who_pins_the_number_of_replicas_on_purpose_is_only_told():
+    pinned = f"{HEALTHY}, {condition('ScalingLimited', 'True', 'TooManyReplicas')}"
+    [finding] = findings(
+        "HorizontalPodAutoscaler", autoscaler(pinned).replace("minReplicas: 2", "minReplicas: 10") + deployment()
+    )
+    assert finding.severity == "info"
+
+
+def test_a_kind_of_the_same_name_in_another_group_is_not_called_missing():
+    other = autoscaler(HEALTHY, target="StatefulSet, name: web")
+    assert codes("HorizontalPodAutoscaler", other) == ["HorizontalPodAutoscalerTargetMissing"]
+    assert codes("HorizontalPodAutoscaler", other.replace("apps/v1", "apps.kruise.io/v1beta1")) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "fact", "because"),
+    [
+        ("unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)", "does not answer", "metrics-server"),
+        ("unable to get metrics for resource cpu: no metrics returned from resource metrics API", "knows nothing of the target", "web"),
+        ("did not receive metrics for targeted pods (pods might be unready)", "knows nothing of the target", "web"),
+        ("missing request for cpu in container sidecar of Pod web-1", "lacks the resource request", "web"),
+    ],
+)  # fmt: skip
+def test_the_controllers_words_tell_an_api_that_is_down_from_pods_that_are(message, fact, because):
+    conditions = condition("ScalingActive", "False", "FailedGetResourceMetric", message)
+    [finding] = findings("HorizontalPodAutoscaler", autoscaler(conditions) + deployment())
+    assert finding.code == "HorizontalPodAutoscalerMetricsUnavailable"
+    assert fact in finding.message
+    assert [ref.name for ref in finding.because] == [because]
+
+
+def test_another_metrics_api_that_is_down_is_reported_beside_a_missing_request():
+    conditions = condition("ScalingActive", "False", "FailedGetExternalMetric")
+    assert set(codes("HorizontalPodAutoscaler", autoscaler(conditions) + deployment(""))) == {
+        "HorizontalPodAutoscalerMetricsUnavailable", "HorizontalPodAutoscalerRequestMissing",
+    }  # fmt: skip
+
+
+def test_what_is_measured_all_the_same_lacks_no_request():
+    assert codes("HorizontalPodAutoscaler", autoscaler(HEALTHY) + deployment("")) == []
+
+
+def test_a_measured_container_that_no_pod_has_is_named():
+    spec = "metrics: [{type: ContainerResource, containerResource: {name: cpu, container: CONTAINER, target: {averageUtilization: 50}}}]"
+    running = pod(
+        "phase: Running",
+        spec="containers: [{name: app, resources: {requests: {cpu: 1}}}, {name: injected, resources: {requests: {cpu: 1}}}]",
+        metadata="ownerReferences: [{kind: ReplicaSet, name: web-1, controller: true}]",
+    )
+    manifests = running + autoscaler("", spec) + deployment() + REPLICA_SET
+    [finding] = findings("HorizontalPodAutoscaler", manifests.replace("CONTAINER", "worker"))
+    assert finding.code == "HorizontalPodAutoscalerContainerMissing"
+    assert "worker" in finding.message
+    for name in ("app", "injected"):
+        assert codes("HorizontalPodAutoscaler", manifests.replace("CONTAINER", name)) == []
+
+
+def test_a_target_whose_pods_cannot_even_be_created_is_short_of_replicas_too():
+    unavailable = deployment(ready=0).replace(
+        "readyReplicas: 0",
+        f"readyReplicas: 0, conditions: [{condition('Available', 'False', 'MinimumReplicasUnavailable')}]",
+    )
+    assert codes("HorizontalPodAutoscaler", autoscaler(HEALTHY) + unavailable) == [
+        "HorizontalPodAutoscalerTargetNotReady"
+    ]
+    assert (
+        codes("HorizontalPodAutoscaler", autoscaler(HEALTHY) + unavailable.replace(SINCE, "2026-11-02T08:58:00Z"))
+        == []
+    )
 
 
 def test_two_autoscalers_of_one_target_are_both_told_of_the_other():
@@ -139,21 +218,13 @@ def test_bounds_the_wrong_way_round_are_reported():
 
 def test_a_target_whose_pods_cannot_pull_their_image_is_the_cause():
     owned = "labels: {app: web}, ownerReferences: [{kind: ReplicaSet, name: web-1, controller: true}]"
-    replica_set = """
----
-apiVersion: apps/v1
-kind: ReplicaSet
-metadata: {name: web-1, namespace: shop, ownerReferences: [{kind: Deployment, name: web, uid: d1, controller: true}]}
-spec: {replicas: 2}
-status: {replicas: 2}
-"""
     failing = pod(
         container("waiting: {reason: ImagePullBackOff, message: m}", phase="Pending", conditions=UNREADY),
         metadata=owned,
     )
     found = {
         finding.kind: finding
-        for finding in diagnose_all(failing + autoscaler(HEALTHY) + deployment(ready=0) + replica_set)
+        for finding in diagnose_all(failing + autoscaler(HEALTHY) + deployment(ready=0) + REPLICA_SET)
     }
     assert found["HorizontalPodAutoscaler"].code == "HorizontalPodAutoscalerTargetNotReady"
     assert found["HorizontalPodAutoscaler"].cause == found["Deployment"].cause == found["Pod"].id

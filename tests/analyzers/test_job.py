@@ -85,6 +85,80 @@ def test_a_job_without_a_ready_pod_for_long_is_stuck():
     assert codes("Job", job("active: 1, ready: 0", created="2026-11-02T08:58:00Z")) == []
 
 
+def pending_pod(created: str, name: str = "nightly-p1") -> str:
+    return f"""
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: batch, creationTimestamp: '{created}', ownerReferences: [{{kind: Job, name: nightly, controller: true}}]}}
+spec: {{containers: [{{name: work}}]}}
+status: {{phase: Pending}}
+"""
+
+
+def test_a_job_of_many_short_pods_gets_on_while_the_newest_is_new():
+    many = job("active: 1, ready: 0, succeeded: 40", "completions: 100")
+    assert codes("Job", many + pending_pod("2026-11-02T08:59:50Z")) == []
+    [finding] = findings("Job", many + pending_pod("2026-11-02T08:00:00Z"))
+    assert finding.code == "JobStuck"
+    assert "nightly-p1" in finding.message
+
+
+def test_a_retry_that_does_not_start_is_stuck_and_one_in_its_pause_is_not():
+    again = job("active: 1, ready: 0, failed: 1") + failed_pod()
+    assert codes("Job", again + pending_pod("2026-11-02T08:00:00Z")) == ["JobStuck"]
+    assert codes("Job", job("failed: 1") + failed_pod()) == ["JobRetrying"]
+
+
+def test_pods_that_are_refused_are_reported_with_the_rule_that_refuses_them():
+    refused = """
+---
+apiVersion: v1
+kind: Event
+metadata: {name: nightly.1, namespace: batch}
+involvedObject: {kind: Job, namespace: batch, name: nightly}
+type: Warning
+reason: FailedCreate
+message: 'Error creating: pods "nightly-x" is forbidden: exceeded quota: compute, requested: cpu=2, used: cpu=4, limited: cpu=4'
+firstTimestamp: '2026-11-02T08:55:00Z'
+lastTimestamp: '2026-11-02T08:59:00Z'
+---
+{apiVersion: v1, kind: ResourceQuota, metadata: {name: compute, namespace: batch}, status: {hard: {cpu: 4}, used: {cpu: 4}}}
+"""
+    lately = job(created="2026-11-02T08:55:00Z")
+    [finding] = findings("Job", lately + refused)
+    assert finding.code == "JobStuck"
+    assert "compute" in finding.message
+    assert [str(ref) for ref in finding.because] == ["ResourceQuota batch/compute"]
+    assert codes("Job", lately) == []
+
+
+def test_a_pod_that_was_evicted_or_that_failed_in_an_init_container_tells_how_it_ended():
+    exceeded = FAILED % ("BackoffLimitExceeded", "x")
+    ended = "containerStatuses: [{name: work, state: {terminated: {exitCode: 3"
+    evicted = failed_pod().replace(
+        "phase: Failed", "phase: Failed, reason: Evicted, message: 'The node was low on memory.'"
+    )
+    [finding] = findings("Job", job(exceeded) + evicted)
+    assert "Pod nightly-x1 ended with Evicted: The node was low on memory." in finding.message
+    [finding] = findings(
+        "Job", job(exceeded) + failed_pod().replace(ended, ended.replace("containerS", "initContainerS"))
+    )
+    assert "exit code 3" in finding.message
+
+
+def test_a_limit_for_each_index_is_not_told_as_two_billion_retries():
+    [finding] = findings(
+        "Job", job("failed: 1, active: 1, ready: 1").replace("backoffLimit: 3", "backoffLimit: 2147483647")
+    )
+    assert "2,147,483,647" not in finding.message
+
+
+def test_a_job_that_is_being_deleted_is_not_judged():
+    gone = job("active: 1, ready: 0").replace("namespace: batch", f"namespace: batch, deletionTimestamp: '{STARTED}'")
+    assert codes("Job", gone) == []
+
+
 def test_a_job_near_its_deadline_is_reported():
     assert codes("Job", job("active: 1, ready: 1", "activeDeadlineSeconds: 7500")) == ["JobDeadlineNear"]
     assert codes("Job", job("active: 1, ready: 1", "activeDeadlineSeconds: 75000")) == []

@@ -79,3 +79,24 @@ def test_a_pod_under_two_budgets_is_reported_once():
     )
     assert finding.code == "PodDisruptionBudgetOverlapping"
     assert "web-1" in finding.message
+
+
+def test_a_pod_that_has_ended_is_under_no_budget():
+    fine = "disruptionsAllowed: 1, currentHealthy: 3, desiredHealthy: 2, expectedPods: 3"
+    ended = pod("phase: Succeeded", metadata="labels: {app: web}")
+    assert codes("PodDisruptionBudget", ended + budget(fine) + budget(fine, name="other", selector="{}")) == []
+
+
+def test_a_workload_that_is_scaled_to_zero_will_have_pods_again():
+    empty = budget("disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0")
+    resting = """
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {replicas: 0, template: {metadata: {labels: {app: web}}}}
+"""
+    assert codes("PodDisruptionBudget", empty + resting) == []
+    assert codes("PodDisruptionBudget", empty + resting.replace("app: web", "app: api")) == [
+        "PodDisruptionBudgetSelectsNothing"
+    ]
