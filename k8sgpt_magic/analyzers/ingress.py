@@ -14,6 +14,7 @@ from k8sgpt_magic.cluster.resources import (
     DaemonSet,
     Deployment,
     EndpointSlice,
+    Event,
     Ingress,
     IngressBackend,
     IngressClass,
@@ -23,8 +24,9 @@ from k8sgpt_magic.cluster.resources import (
     StatefulSet,
 )
 from k8sgpt_magic.cluster.view import ClusterView
+from k8sgpt_magic.diagnosis.workloads import is_past
 from k8sgpt_magic.findings import Code, Finding
-from k8sgpt_magic.wording import ago, joined
+from k8sgpt_magic.wording import ago, joined, sentence
 
 _DOCS = "https://kubernetes.io/docs/concepts/services-networking/ingress/"
 
@@ -79,8 +81,14 @@ CONFLICT = Code(
 NO_ADDRESS = Code(
     "IngressNoAddress",
     "warning",
-    "No controller has given the Ingress an address, though others of its class have one.",
-    f"{_DOCS}#ingress-controllers",
+    "No controller has given the Ingress an address, so none seems to serve it.",
+    f"{_DOCS}#prerequisites",
+)
+HOST_WITHOUT_TLS = Code(
+    "IngressHostWithoutTLS",
+    "info",
+    "The Ingress has certificates, but for other hosts than this one of its rules.",
+    f"{_DOCS}#tls",
 )
 
 LEGACY_CLASS = "kubernetes.io/ingress.class"
@@ -91,15 +99,25 @@ _CANARY = "nginx.ingress.kubernetes.io/canary"
 _DEFAULT_BACKEND = "the default backend"
 # The AWS controller's port name for a backend that names an action in an annotation and no Service.
 _ACTION_PORT = "use-annotation"
+# These controllers set up a load balancer for each Ingress, unless they are told to share one.
+_OWN_LOAD_BALANCER = {"ingress.k8s.aws/alb", "eks.amazonaws.com/alb", "k8s.io/ingress-gce"}
+_OWN_LOAD_BALANCER_CLASSES = {"alb", *_CLASSES_WITHOUT_OBJECT}
+_CERTIFICATE_REQUESTS = {"cert-manager.io/cluster-issuer", "cert-manager.io/issuer", "kubernetes.io/tls-acme"}
+# Types that cannot hold a certificate under the keys that controllers look for.
+_NO_CERTIFICATE = "kubernetes.io/"
+
+# What is applied together is there within seconds; a certificate authority takes minutes, and so do clouds.
+CREATION_GRACE = 30
+CERTIFICATE_GRACE = 600
 ADDRESS_GRACE = 600
 
 
 @analyzer(
     Ingress,
-    reads=[IngressClass, Service, EndpointSlice, Secret, Pod, Deployment, StatefulSet, DaemonSet],
+    reads=[IngressClass, Service, EndpointSlice, Secret, Pod, Deployment, StatefulSet, DaemonSet, Event],
     codes=[
         NO_CLASS, CLASS_MISSING, SERVICE_MISSING, SERVICE_PORT_MISSING, NO_READY_ENDPOINTS, TLS_SECRET_MISSING,
-        TLS_SECRET_WRONG_TYPE, CONFLICT, NO_ADDRESS,
+        TLS_SECRET_WRONG_TYPE, HOST_WITHOUT_TLS, CONFLICT, NO_ADDRESS,
     ],
 )  # fmt: skip
 def analyze(view: ClusterView) -> Iterator[Finding]:
@@ -109,21 +127,14 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
     for ingress in view.all(Ingress):
         if ingress.metadata.deletion_timestamp:
             continue
-        yield from _class(view, ingress, default)
+        is_served = _class_of(ingress, default) in served_classes
+        if wrong_class := _class(view, ingress, default, is_served):
+            yield wrong_class
+        elif not ingress.status.load_balancer.ingress:
+            yield from _no_address(view, ingress, is_served)
         yield from _backends(view, ingress)
         yield from _tls(view, ingress)
-        created = ingress.metadata.creation_timestamp
-        if (
-            not ingress.status.load_balancer.ingress
-            and _class_of(ingress, default) in served_classes
-            and view.older_than(created, ADDRESS_GRACE)
-        ):
-            yield NO_ADDRESS.finding(
-                ingress,
-                f"The Ingress has had no address for {ago(view.age(created))}; others of its class have one.",
-                since=created,
-                evidence=[("status.loadBalancer.ingress", "none")],
-            )
+        yield from _hosts_without_tls(ingress)
     yield from _conflicts(view, default)
 
 
@@ -136,27 +147,48 @@ def _class_of(ingress: Ingress, default: str) -> str:
     return ingress.spec.ingress_class_name or ingress.metadata.annotations.get(LEGACY_CLASS) or default
 
 
-def _class(view: ClusterView, ingress: Ingress, default: str) -> Iterator[Finding]:
+def _class(view: ClusterView, ingress: Ingress, default: str, is_served: bool) -> Finding | None:
+    """``is_served``: a controller gave Ingresses of this class (or without any) addresses, so it knows them."""
     named = ingress.spec.ingress_class_name
     if named:
-        if named not in _CLASSES_WITHOUT_OBJECT and view.missing(IngressClass, "", named):
-            known = sorted(each.name for each in view.all(IngressClass))
-            yield CLASS_MISSING.finding(
-                ingress,
-                f"IngressClass {named} does not exist; there are {joined(known) or 'none'}.",
-                evidence=[("spec.ingressClassName", named)],
-                masked=(named, *known[:20]),
-            )
-        return
-    # Controllers that go by the old annotation need no IngressClass object.
-    if LEGACY_CLASS in ingress.metadata.annotations or not view.readable(IngressClass):
-        return
-    if not default:
-        yield NO_CLASS.finding(
+        if named in _CLASSES_WITHOUT_OBJECT or not view.missing(IngressClass, "", named):
+            return None
+        known = sorted(each.name for each in view.all(IngressClass))
+        has = "; yet a controller has given it an address" if ingress.status.load_balancer.ingress else ""
+        return CLASS_MISSING.finding(
             ingress,
-            "The Ingress names no class, and no IngressClass is marked as the default.",
-            evidence=[("spec.ingressClassName", "none")],
+            f"IngressClass {named} does not exist; there are {joined(known) or 'none'}{has}.",
+            # Some controllers go by the name alone, and others forget what has lost its class.
+            severity="warning" if has else None,
+            evidence=[("spec.ingressClassName", named)],
+            masked=(named, *known[:20]),
         )
+    # Controllers that go by the old annotation need no IngressClass object, and some take what has no class.
+    if default or is_served or LEGACY_CLASS in ingress.metadata.annotations or not view.readable(IngressClass):
+        return None
+    return NO_CLASS.finding(
+        ingress,
+        "The Ingress names no class, and no IngressClass is marked as the default.",
+        evidence=[("spec.ingressClassName", "none")],
+    )
+
+
+def _no_address(view: ClusterView, ingress: Ingress, is_served: bool) -> Iterator[Finding]:
+    """Many controllers never write addresses; so others of the class must have one, or an event tell why not."""
+    created = ingress.metadata.creation_timestamp
+    if not view.older_than(created, ADDRESS_GRACE):
+        return
+    events = view.events(ingress)
+    if not is_served and not events:
+        return
+    why = f": {sentence(events[0].message)}" if events else "; others of its class have one."
+    yield NO_ADDRESS.finding(
+        ingress,
+        f"The Ingress has had no address for {ago(view.age(created))}{why}",
+        since=created,
+        evidence=[("status.loadBalancer.ingress", "none"), *events],
+        masked=_hosts(ingress),
+    )
 
 
 def _backends(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
@@ -165,10 +197,11 @@ def _backends(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
     for where, backend in _routes(ingress):
         if backend.service is not None and backend.service.name and backend.service.port.name != _ACTION_PORT:
             paths[backend.service.name][backend.service.port.name or backend.service.port.number].append(where)
+    created = ingress.metadata.creation_timestamp
     for name, by_port in paths.items():
         service = view.get(Service, ingress.namespace, name)
         if service is None:
-            if view.missing(Service, ingress.namespace, name):
+            if view.missing(Service, ingress.namespace, name) and is_past(view, created, CREATION_GRACE):
                 yield _service_missing(ingress, name, [place for places in by_port.values() for place in places])
             continue
         reachable: list[str] = []
@@ -246,26 +279,60 @@ def _hosts(ingress: Ingress) -> tuple[str, ...]:
 
 
 def _tls(view: ClusterView, ingress: Ingress) -> Iterator[Finding]:
+    annotations = ingress.metadata.annotations
+    requested = next((key for key in annotations if key in _CERTIFICATE_REQUESTS), "")
+    grace = CERTIFICATE_GRACE if requested else CREATION_GRACE
     for name in dict.fromkeys(each.secret_name for each in ingress.spec.tls if each.secret_name):
         hosts = joined(host for each in ingress.spec.tls if each.secret_name == name for host in each.hosts)
         secret = view.get(Secret, ingress.namespace, name)
         if view.missing(Secret, ingress.namespace, name):
+            if not is_past(view, ingress.metadata.creation_timestamp, grace):
+                continue
+            evidence = [("spec.tls[].secretName", name)]
+            # tls-acme is true or false; the others name an issuer.
+            issuer = annotations[requested] if requested.endswith("issuer") else ""
+            if requested:
+                evidence.append((f"metadata.annotations[{requested}]", annotations[requested]))
             yield TLS_SECRET_MISSING.finding(
                 ingress,
-                f"Secret {name}, with the certificate{f' for {hosts}' if hosts else ''}, does not exist.",
+                f"Secret {name}, with the certificate{f' for {hosts}' if hosts else ''}, does not exist"
+                f"{'; cert-manager, which is to make it, has not' if requested else ''}.",
                 key=name,
-                evidence=[("spec.tls[].secretName", name)],
-                masked=(name, *_hosts(ingress)),
+                evidence=evidence,
+                masked=(name, issuer, *_hosts(ingress)),
             )
         # A dump may have lost the type; only a type that is there can be wrong.
         elif secret is not None and secret.type not in ("", "kubernetes.io/tls"):
+            # Many controllers look for the keys alone, which a type of one's own or Opaque may well have.
+            is_other = secret.type.startswith(_NO_CERTIFICATE)
             yield TLS_SECRET_WRONG_TYPE.finding(
                 ingress,
-                f"Secret {name} is of type {secret.type}, and kubernetes.io/tls is needed.",
+                f"Secret {name} is of type {secret.type}, and "
+                f"{'kubernetes.io/tls is needed' if is_other else 'some controllers take kubernetes.io/tls only'}.",
                 key=name,
+                severity=None if is_other else "info",
                 evidence=[("spec.tls[].secretName", name), ("Secret type", secret.type)],
                 masked=(name,),
             )
+
+
+def _hosts_without_tls(ingress: Ingress) -> Iterator[Finding]:
+    if not ingress.spec.tls or not all(each.hosts for each in ingress.spec.tls):
+        # A certificate without hosts is for all of them.
+        return
+    covered = dict.fromkeys(host for each in ingress.spec.tls for host in each.hosts)
+    bare = [
+        host
+        for host in dict.fromkeys(rule.host for rule in ingress.spec.rules if rule.host)
+        if host not in covered and f"*.{host.partition('.')[2]}" not in covered
+    ]
+    if bare:
+        yield HOST_WITHOUT_TLS.finding(
+            ingress,
+            f"No entry of spec.tls is for {joined(bare, 3)}; they are for {joined(covered, 3)}.",
+            evidence=[("spec.rules[].host", joined(bare, 10)), ("spec.tls[].hosts", joined(covered, 10))],
+            masked=_hosts(ingress),
+        )
 
 
 def _conflicts(view: ClusterView, default: str) -> Iterator[Finding]:
@@ -278,19 +345,19 @@ def _conflicts(view: ClusterView, default: str) -> Iterator[Finding]:
             for path in rule.http.paths if rule.http else ():
                 claims[_class_of(ingress, default), rule.host, path.path or "/", path.path_type].append(ingress)
     shared: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    pairs: dict[tuple[str, str], tuple[Ingress, list[Ingress]]] = {}
-    for (_, host, url_path, _), claimants in claims.items():
-        distinct = list({each.ref: each for each in claimants}.values())
+    pairs: dict[tuple[str, str], tuple[Ingress, Ingress]] = {}
+    for (class_name, host, url_path, _), claimants in claims.items():
+        distinct = list({each.ref: each for each in claimants}.values()) if len(claimants) > 1 else claimants
         if len(distinct) < 2:
             continue
-        distinct.sort(key=lambda each: (str(each.metadata.creation_timestamp or ""), each.namespace, each.name))
         # Controllers prefer the oldest, so the later ones are where it shows.
-        for later in distinct[1:]:
-            key = (str(later.ref), str(distinct[0].ref))
+        distinct.sort(key=lambda each: (str(each.metadata.creation_timestamp or ""), each.namespace, each.name))
+        for later, earlier in _same_load_balancer(distinct, _has_own_load_balancers(view, class_name)):
+            key = (str(later.ref), str(earlier.ref))
             shared[key].append(f"{host or '*'}{url_path}")
-            pairs[key] = (later, distinct[:1])
+            pairs[key] = (later, earlier)
     for key, claimed in shared.items():
-        later, (first,) = pairs[key]
+        later, first = pairs[key]
         yield CONFLICT.finding(
             later,
             f"Ingress {first.namespace}/{first.name} claims {joined(claimed, 3)} too.",
@@ -298,3 +365,26 @@ def _conflicts(view: ClusterView, default: str) -> Iterator[Finding]:
             evidence=[("spec.rules", place) for place in claimed[:10]],
             masked=(first.namespace, first.name, *_hosts(later)),
         )
+
+
+def _has_own_load_balancers(view: ClusterView, class_name: str) -> bool:
+    found = view.get(IngressClass, "", class_name)
+    if found is not None and found.spec.controller:
+        return found.spec.controller in _OWN_LOAD_BALANCER
+    return class_name in _OWN_LOAD_BALANCER_CLASSES
+
+
+def _same_load_balancer(claimants: list[Ingress], own_load_balancers: bool) -> Iterator[tuple[Ingress, Ingress]]:
+    """Each Ingress with the first before it that takes the same requests: what comes to the same address."""
+    holders: dict[str, Ingress] = {}
+    for each in claimants:
+        # Without an address, as some controllers leave it, all of a class are behind the same.
+        addresses = [point.ip or point.hostname for point in each.status.load_balancer.ingress]
+        if not addresses and own_load_balancers:
+            continue
+        candidates = [holders.get(address) for address in (*addresses, "")] if addresses else list(holders.values())
+        earlier = next((holder for holder in candidates if holder is not None), None)
+        if earlier is not None:
+            yield each, earlier
+        for address in addresses or ("",):
+            holders.setdefault(address, each)

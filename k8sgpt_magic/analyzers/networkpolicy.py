@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 
 from k8sgpt_magic.analyzers import analyzer
 from k8sgpt_magic.cluster import selectors
 from k8sgpt_magic.cluster.resources import (
+    CronJob,
+    DaemonSet,
+    Deployment,
+    Job,
     LabelSelector,
     Namespace,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyPort,
     Pod,
+    StatefulSet,
 )
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.findings import Code, Finding
@@ -57,7 +63,9 @@ GRACE = 600
 
 
 @analyzer(
-    NetworkPolicy, reads=[Pod, Namespace], codes=[SELECTS_NOTHING, NO_DNS, PEER_MATCHES_NOTHING, PORT_MISSING, OPEN]
+    NetworkPolicy,
+    reads=[Pod, Namespace, Deployment, StatefulSet, DaemonSet, Job, CronJob],
+    codes=[SELECTS_NOTHING, NO_DNS, PEER_MATCHES_NOTHING, PORT_MISSING, OPEN],
 )
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """NetworkPolicies that apply to nothing, forget name resolution, or allow what does not exist."""
@@ -76,7 +84,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 yield from _peers(lookup, policy)
                 yield from _ports(policy, selected[policy.name])
             else:
-                yield from _selects_nothing(view, policy)
+                yield from _selects_nothing(lookup, policy)
         yield from _without_dns(policies, selected)
 
 
@@ -102,6 +110,33 @@ class _Lookup:
             ]
         return self._isolated[key]
 
+    def pods_may_match(self, namespace: str, selector: LabelSelector) -> bool:
+        """Whether there are pods that a selector picks or, as with a CronJob between two runs, there will be."""
+        if self.view.pods_matching(namespace, selector):
+            return True
+        # As among pods, the rarest of the labels leaves the fewest templates to test.
+        places = [(namespace, *label) for label in selector.match_labels.items()] or [(namespace, "", "")]
+        candidates = min((self._templates.get(place, []) for place in places), key=len)
+        requirements = selectors.from_spec(selector)
+        return any(selectors.matches(requirements, labels) for labels in candidates)
+
+    @cached_property
+    def _templates(self) -> dict[tuple[str, str, str], list[dict[str, str]]]:
+        """The labels that workloads will give their pods, by namespace and each label, and (without one) all."""
+        found: defaultdict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
+        # Peers may be in namespaces that the user did not ask about.
+        for each in self.view.everything():
+            if isinstance(each, CronJob):
+                template = each.spec.job_template.spec.template
+            elif isinstance(each, (Deployment, StatefulSet, DaemonSet, Job)):
+                template = each.spec.template
+            else:
+                continue
+            labels = template.metadata.labels
+            for key, value in (("", ""), *labels.items()):
+                found[each.namespace, key, value].append(labels)
+        return dict(found)
+
     def exists(self, namespace: str, peer: NetworkPolicyPeer) -> bool:
         """Whether there is anything that a peer of a policy in this namespace means."""
         pods = peer.pod_selector or LabelSelector()
@@ -109,26 +144,34 @@ class _Lookup:
         key = (namespace if namespaces is None else "", namespaces, _text(pods))
         if key not in self._exists:
             if peer.namespace_selector is None:
-                self._exists[key] = bool(self.view.pods_matching(namespace, pods))
+                self._exists[key] = self.pods_may_match(namespace, pods)
             else:
                 chosen = self._chosen(peer.namespace_selector)
                 is_any = not _text(pods)
                 self._exists[key] = (
-                    bool(chosen) if is_any else any(self.view.pods_matching(name, pods) for name in chosen)
+                    bool(chosen) if is_any else any(self.pods_may_match(name, pods) for name in chosen)
                 )
         return self._exists[key]
 
     def _chosen(self, selector: LabelSelector) -> list[str]:
         key = _text(selector)
         if key not in self._namespaces:
+            places = list(selector.match_labels.items()) or [("", "")]
+            candidates = min((self._namespaces_by_label.get(place, []) for place in places), key=len)
             requirements = selectors.from_spec(selector)
-            self._namespaces[key] = [
-                each.name
-                for each in self.view.all(Namespace)
-                # The API server gives every namespace a label with its own name.
-                if selectors.matches(requirements, {"kubernetes.io/metadata.name": each.name, **each.metadata.labels})
-            ]
+            self._namespaces[key] = [name for name, labels in candidates if selectors.matches(requirements, labels)]
         return self._namespaces[key]
+
+    @cached_property
+    def _namespaces_by_label(self) -> dict[tuple[str, str], list[tuple[str, dict[str, str]]]]:
+        """The names and labels of namespaces, by each label and (without one) all."""
+        found: defaultdict[tuple[str, str], list[tuple[str, dict[str, str]]]] = defaultdict(list)
+        for each in self.view.all(Namespace):
+            # The API server gives every namespace a label with its own name.
+            labels = {"kubernetes.io/metadata.name": each.name, **each.metadata.labels}
+            for key, value in (("", ""), *labels.items()):
+                found[key, value].append((each.name, labels))
+        return dict(found)
 
 
 def _text(selector: LabelSelector) -> str:
@@ -145,12 +188,16 @@ def _values(*chosen: LabelSelector | None) -> list[str]:
     return found
 
 
-def _selects_nothing(view: ClusterView, policy: NetworkPolicy) -> Iterator[Finding]:
+def _selects_nothing(lookup: _Lookup, policy: NetworkPolicy) -> Iterator[Finding]:
     selector = policy.spec.pod_selector
-    if selector is None or not _text(selector) or not view.older_than(policy.metadata.creation_timestamp, GRACE):
+    if (
+        selector is None
+        or not _text(selector)
+        or not lookup.view.older_than(policy.metadata.creation_timestamp, GRACE)
+    ):
         return
-    # A policy for the pods of a Job has work to do, although just now they have ended.
-    if not view.pods_matching(policy.namespace, selector):
+    # A policy for the pods of a Job has work to do, although just now they have ended, or are yet to come.
+    if not lookup.pods_may_match(policy.namespace, selector):
         yield SELECTS_NOTHING.finding(
             policy,
             f"No pod in namespace {policy.namespace} matches {_text(selector)}.",
@@ -238,10 +285,12 @@ def _open(policy: NetworkPolicy) -> Iterator[Finding]:
                 f"{f' to port {ports}' if ports else ' to all ports'}.",
                 key=str(position),
                 evidence=[(f"spec.ingress[{position}].from", wide.cidr if wide else "empty, which means everybody")],
+                masked=[port.port for port in rule.ports if isinstance(port.port, str)],
             )
 
 
 def _peers(lookup: _Lookup, policy: NetworkPolicy) -> Iterator[Finding]:
+    """One finding for each selector that picks nothing, however many rules repeat it."""
     view = lookup.view
     if not (view.readable(Pod) and view.readable(Namespace)):
         return
@@ -253,17 +302,27 @@ def _peers(lookup: _Lookup, policy: NetworkPolicy) -> Iterator[Finding]:
         groups += [("ingress", position, rule.from_) for position, rule in enumerate(policy.spec.ingress)]
     if _is_for(policy, "Egress"):
         groups += [("egress", position, rule.to) for position, rule in enumerate(policy.spec.egress)]
+    places: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    values: dict[str, list[str]] = {}
     for direction, position, peers in groups:
         for number, peer in enumerate(peers):
             if peer.ip_block is None and not lookup.exists(policy.namespace, peer):
                 selector = _peer_text(peer)
-                yield PEER_MATCHES_NOTHING.finding(
-                    policy,
-                    f"{direction.capitalize()} rule {position + 1} allows {selector}, of which there are none.",
-                    key=f"{direction}-{position}-{number}",
-                    evidence=[(f"spec.{direction}[{position}] peer {number + 1}", selector)],
-                    masked=_values(peer.namespace_selector, peer.pod_selector),
-                )
+                places[direction, selector].append((position, number))
+                values[selector] = _values(peer.namespace_selector, peer.pod_selector)
+    for (direction, selector), found in places.items():
+        rules = [str(position + 1) for position in dict.fromkeys(position for position, _ in found)]
+        several = len(rules) > 1
+        yield PEER_MATCHES_NOTHING.finding(
+            policy,
+            f"{direction.capitalize()} {'rules' if several else 'rule'} {joined(rules)} "
+            f"{'allow' if several else 'allows'} {selector}, of which there are none.",
+            key="-".join((direction, *map(str, found[0]))),
+            evidence=[
+                (f"spec.{direction}[{position}] peer {number + 1}", selector) for position, number in found[:10]
+            ],
+            masked=values[selector],
+        )
 
 
 def _peer_text(peer: NetworkPolicyPeer) -> str:

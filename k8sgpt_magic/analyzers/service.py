@@ -5,7 +5,7 @@ Source: https://kubernetes.io/docs/concepts/services-networking/service/
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -22,8 +22,8 @@ from k8sgpt_magic.cluster.resources import (
     StatefulSet,
 )
 from k8sgpt_magic.cluster.view import ClusterView, condition
-from k8sgpt_magic.diagnosis.workloads import is_ready, unready_since
-from k8sgpt_magic.findings import Code, Finding
+from k8sgpt_magic.diagnosis.workloads import is_failing, is_ready, unready_since, with_troubles
+from k8sgpt_magic.findings import Code, Finding, Severity
 from k8sgpt_magic.wording import ago, count, joined, sentence
 
 _DOCS = "https://kubernetes.io/docs/concepts/services-networking/service/"
@@ -75,6 +75,9 @@ UNREADY_GRACE = 300
 # Clouds take minutes to set up a load balancer.
 LOAD_BALANCER_GRACE = 600
 
+# Labels that name an application, so that one of them may be mistaken for another.
+_NAMING_KEYS = {"app", "name", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/instance", "component"}
+
 Workload = Deployment | StatefulSet | DaemonSet
 
 
@@ -101,6 +104,8 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 yield from _with_pods(view, service, pods)
             else:
                 yield from _without_pods(view, service)
+        else:
+            yield from _by_slices_alone(view, service)
 
 
 def sends_nowhere(view: ClusterView, service: Service) -> bool:
@@ -127,7 +132,11 @@ def is_scaled_to_zero(view: ClusterView, service: Service) -> bool:
 def _pods(view: ClusterView, service: Service) -> list[Pod]:
     """The pods that are, or may come to be, endpoints of a Service; those that have ended never will."""
     chosen = view.pods_matching(service.namespace, service.spec.selector)
-    return [pod for pod in chosen if pod.status.phase not in ("Succeeded", "Failed")]
+    return [pod for pod in chosen if not _has_ended(pod)]
+
+
+def _has_ended(pod: Pod) -> bool:
+    return pod.status.phase in ("Succeeded", "Failed")
 
 
 def _with_pods(view: ClusterView, service: Service, pods: list[Pod]) -> Iterator[Finding]:
@@ -136,16 +145,15 @@ def _with_pods(view: ClusterView, service: Service, pods: list[Pod]) -> Iterator
         if not _has_ready_endpoint(view, service, pods):
             if len(unready) < len(pods):
                 yield from _not_in_slices(view, service, [pod for pod in pods if is_ready(pod)])
-                return
-            if view.older_than(_since(unready), GRACE):
+            elif view.older_than(_since(unready), GRACE):
                 yield _none_ready(view, service, unready)
-                return
         elif unready:
             yield from _some_not_ready(view, service, unready, len(pods))
     yield from _target_port_missing(service, pods)
 
 
 def _none_ready(view: ClusterView, service: Service, pods: list[Pod]) -> Finding:
+    pods = _failing_first(pods)
     which = "the one pod behind it is not" if len(pods) == 1 else f"none of {count(len(pods), 'pod')} behind it is"
     evidence: list[tuple[str, object]] = [("spec.selector", _selector(service))]
     if view.readable(EndpointSlice, service.namespace):
@@ -154,7 +162,7 @@ def _none_ready(view: ClusterView, service: Service, pods: list[Pod]) -> Finding
         evidence.append(("Pod status.conditions[Ready]", f"0 of {len(pods)}"))
     return NO_READY_ENDPOINTS.finding(
         service,
-        f"The Service has no ready endpoint: {which} ready ({joined((pod.name for pod in pods), 3)}).",
+        f"The Service has no ready endpoint: {which} ready: {with_troubles(pods)}.",
         since=_since(pods),
         evidence=evidence,
         because=pods[:20],
@@ -189,14 +197,39 @@ def _some_not_ready(view: ClusterView, service: Service, unready: list[Pod], of:
         if not pod.metadata.deletion_timestamp and view.older_than(unready_since(pod), UNREADY_GRACE)
     ]
     if late:
+        late = _failing_first(late)
         yield SOME_NOT_READY.finding(
             service,
             f"{len(late)} of {count(of, 'pod')} behind the Service {'is' if len(late) == 1 else 'are'} not ready: "
-            f"{joined((pod.name for pod in late), 3)}.",
+            f"{with_troubles(late)}.",
             since=_since(late),
             evidence=[("spec.selector", _selector(service))],
             because=late[:20],
             masked=service.spec.selector.values(),
+        )
+
+
+def _failing_first(pods: list[Pod]) -> list[Pod]:
+    return sorted(pods, key=lambda pod: not is_failing(pod)) if len(pods) > 1 else pods
+
+
+def _by_slices_alone(view: ClusterView, service: Service) -> Iterator[Finding]:
+    """Where pods may not be read, slices still tell that none is ready, but neither which nor for how long."""
+    if service.spec.publish_not_ready_addresses or not view.readable(EndpointSlice, service.namespace):
+        return
+    slices = view.endpoint_slices(service.namespace, service.name)
+    known = sum(len(each.endpoints or ()) for each in slices)
+    if (
+        known
+        and not _has_ready_endpoint(view, service, ())
+        and view.older_than(service.metadata.creation_timestamp, GRACE)
+    ):
+        yield NO_READY_ENDPOINTS.finding(
+            service,
+            f"The Service has no ready endpoint: none of {count(known, 'endpoint')} in its EndpointSlices is ready.",
+            # It may be a restart that is over in a minute.
+            severity="warning",
+            evidence=[("EndpointSlice endpoints[].conditions.ready", f"0 of {known}")],
         )
 
 
@@ -221,6 +254,7 @@ def _without_pods(view: ClusterView, service: Service) -> Iterator[Finding]:
             service,
             f"The pods that match the selector {_selector(service)} have all ended: "
             f"{joined((pod.name for pod in ended), 3)}.",
+            severity=_severity_without_pods(view, service),
             evidence=evidence,
             because=[*(each for each in behind if not _is_idle(each)), *ended[:20]],
             masked=masked,
@@ -230,10 +264,17 @@ def _without_pods(view: ClusterView, service: Service) -> Iterator[Finding]:
         yield NO_PODS.finding(
             service,
             f"No pod matches the selector {_selector(service)}.{hint}",
+            severity=_severity_without_pods(view, service),
             evidence=evidence,
             because=[each for each in behind if not _is_idle(each)],
             masked=(*masked, other),
         )
+
+
+def _severity_without_pods(view: ClusterView, service: Service) -> Severity | None:
+    # What may not be read may be scaled to zero on purpose.
+    known = all(view.readable(kind, service.namespace) for kind in (Deployment, StatefulSet))
+    return None if known else "warning"
 
 
 def _is_idle(workload: Workload) -> bool:
@@ -262,15 +303,37 @@ def _workloads_by_label(view: ClusterView) -> dict[tuple[str, str, str], list[Wo
 def _near_miss(view: ClusterView, service: Service) -> tuple[str, str]:
     """A hint at pods that differ in one label of the selector, most likely those meant, and that label's value."""
     wanted = service.spec.selector
-    if len(wanted) > 1:
-        for key, value in wanted.items():
-            rest = {other: text for other, text in wanted.items() if other != key}
-            near = [pod for pod in view.pods_matching(service.namespace, rest) if key in pod.metadata.labels]
-            if near:
-                other = near[0].metadata.labels[key]
-                alike = sum(pod.metadata.labels[key] == other for pod in near)
-                return f" {count(alike, 'pod')} would match with {key}={other} in place of {key}={value}.", other
+    lacking = ""
+    for key, value in wanted.items() if len(wanted) > 1 else ():
+        rest = {other: text for other, text in wanted.items() if other != key}
+        near = [pod for pod in view.pods_matching(service.namespace, rest) if not _has_ended(pod)]
+        values = Counter(pod.metadata.labels[key] for pod in near if key in pod.metadata.labels)
+        if values:
+            other, alike = values.most_common(1)[0]
+            return f" {count(alike, 'pod')} would match with {key}={other} in place of {key}={value}.", other
+        if near and not lacking:
+            lacking = f" {count(len(near), 'pod')} would match without {key}={value}, a label they do not have."
+    if lacking:
+        return lacking, ""
+    if len(wanted) == 1:
+        # The same name under another key: charts move from app to app.kubernetes.io/name.
+        [(key, value)] = wanted.items()
+        keys = view.kept("label keys of pods by value", _label_keys_by_value).get((service.namespace, value))
+        if keys:
+            other, alike = keys.most_common(1)[0]
+            return f" {count(alike, 'pod')} would match with {other}={value} in place of {key}={value}.", ""
     return "", ""
+
+
+def _label_keys_by_value(view: ClusterView) -> dict[tuple[str, str], Counter[str]]:
+    found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for pod in view.all(Pod):
+        if not _has_ended(pod):
+            for key, value in pod.metadata.labels.items():
+                # Short values such as "true" and "v1" say nothing about what was meant.
+                if len(value) > 2 and key in _NAMING_KEYS:
+                    found[pod.namespace, value][key] += 1
+    return dict(found)
 
 
 def _without_selector(view: ClusterView, service: Service) -> Iterator[Finding]:
@@ -278,6 +341,9 @@ def _without_selector(view: ClusterView, service: Service) -> Iterator[Finding]:
         return
     # The API server's own Service has endpoints that it keeps itself.
     if (service.namespace, service.name) == ("default", "kubernetes"):
+        return
+    # Without ports nothing is sent anywhere: Patroni, say, keeps such a Service only to hold its Endpoints.
+    if not service.spec.ports:
         return
     if _has_ready_endpoint(view, service, ()) or not view.older_than(service.metadata.creation_timestamp, GRACE):
         return
@@ -305,16 +371,19 @@ def _target_port_missing(service: Service, pods: list[Pod]) -> Iterator[Finding]
         for container in (*pod.spec.containers, *pod.spec.init_containers)
         for port in container.ports
     }
-    for port in named:
-        if port.target_port and (port.target_port, port.protocol) not in names:
-            yield _missing_port(service, port, sorted({name for name, _ in names if name}))
+    missing = [port for port in named if port.target_port and (port.target_port, port.protocol) not in names]
+    known = sorted({name for name, _ in names if name})
+    for port in missing:
+        # With no port left that leads anywhere, the Service is down.
+        yield _missing_port(service, port, known, "critical" if len(missing) == len(service.spec.ports) else None)
 
 
-def _missing_port(service: Service, port: ServicePort, known: list[str]) -> Finding:
+def _missing_port(service: Service, port: ServicePort, known: list[str], severity: Severity | None) -> Finding:
     declared = f"they declare {joined(known)}" if known else "they declare none by name"
     return TARGET_PORT_MISSING.finding(
         service,
         f"No container of its pods has a {port.protocol} port named {port.target_port!r}; {declared}.",
+        severity=severity,
         # Only together are number and protocol unique: DNS has port 53 twice.
         key=str(port.port) if port.protocol == "TCP" else f"{port.port}/{port.protocol}",
         evidence=[(f"spec.ports[{port.name or port.port}].targetPort", port.target_port)],
@@ -326,7 +395,8 @@ def _load_balancer_pending(view: ClusterView, service: Service) -> Iterator[Find
     created = service.metadata.creation_timestamp
     if service.status.load_balancer.ingress or not view.older_than(created, LOAD_BALANCER_GRACE):
         return
-    events = view.events(service, "SyncLoadBalancerFailed", "CreatingLoadBalancerFailed", "UpdateLoadBalancerFailed")
+    # Each load balancer controller has reasons of its own; only those about endpoints are no answer.
+    events = [event for event in view.events(service) if "Endpoint" not in event.reason]
     why = (
         f": {sentence(events[0].message)}" if events else "; no controller says why, so perhaps none is there for it."
     )
@@ -343,8 +413,9 @@ def _has_ready_endpoint(view: ClusterView, service: Service, pods: Sequence[Pod]
     if not view.readable(EndpointSlice, service.namespace):
         return any(is_ready(pod) for pod in pods)
     return any(
-        # Unknown readiness is to be taken for ready, says the API.
-        endpoint.conditions.ready is not False
+        # Unknown readiness is to be taken for ready, says the API. What still serves while it terminates gets
+        # the traffic where nothing else is ready.
+        endpoint.conditions.ready is not False or endpoint.conditions.serving
         for each in view.endpoint_slices(service.namespace, service.name)
         for endpoint in each.endpoints or ()
     )

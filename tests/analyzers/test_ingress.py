@@ -144,6 +144,93 @@ def test_endpoints_that_have_just_gone_are_given_time_as_the_service_gives_it():
 
 
 def test_hosts_that_only_tls_names_can_be_masked():
-    [finding] = findings("Ingress", WEB + CLASS + ingress(spec="tls: [{hosts: [only.example.com], secretName: c}]"))
-    assert "only.example.com" in finding.message
-    assert "only.example.com" in finding.masked
+    for finding in findings(
+        "Ingress", WEB + CLASS + ingress(spec="tls: [{hosts: [only.example.com], secretName: c}]")
+    ):
+        assert "only.example.com" in finding.message
+        assert "only.example.com" in finding.masked
+
+
+ADDRESS = "loadBalancer: {ingress: [{hostname: %s}]}"
+ALB = CLASS.replace("nginx", "alb").replace("}}}", "}}, spec: {controller: ingress.k8s.aws/alb}}")
+
+
+def test_ingresses_at_different_load_balancers_do_not_conflict_and_at_the_same_they_do():
+    apart = ingress(status=ADDRESS % "a.example.com") + ingress(name="later", status=ADDRESS % "b.example.com")
+    assert codes("Ingress", WEB + CLASS + apart) == []
+    together = ingress(status=ADDRESS % "a.example.com") + ingress(name="later", status=ADDRESS % "a.example.com")
+    assert codes("Ingress", WEB + ALB + together) == ["IngressPathConflict"]
+
+
+def test_ingresses_that_get_a_load_balancer_each_do_not_conflict_before_they_have_it():
+    assert codes("Ingress", WEB + ALB + ingress() + ingress(name="later")) == []
+    gce = "ingressClassName: gce"
+    assert codes("Ingress", WEB + CLASS + ingress(spec=gce) + ingress(name="later", spec=gce)) == []
+
+
+def test_of_three_ingresses_at_one_address_both_later_ones_conflict_with_the_first():
+    found = findings("Ingress", WEB + CLASS + ingress(name="a") + ingress(name="b") + ingress(name="c"))
+    assert [(finding.name, finding.key) for finding in found] == [("b", "shop/a"), ("c", "shop/a")]
+
+
+def test_what_has_an_address_is_served_whatever_its_class():
+    assert codes("Ingress", WEB + ingress(status=ADDRESS % "a.example.com")) == []
+    named = ingress(spec="ingressClassName: contour", status=ADDRESS % "a.example.com")
+    [finding] = findings("Ingress", WEB + CLASS + named)
+    assert (finding.code, finding.severity) == ("IngressClassMissing", "warning")
+
+
+def test_an_ingress_without_a_class_that_gets_no_address_is_one_problem():
+    served = ingress(name="served", path="/served", status=ADDRESS % "a.example.com")
+    assert codes("Ingress", WEB + served + ingress()) == ["IngressNoAddress"]
+    assert codes("Ingress", WEB + ingress()) == ["IngressNoClass"]
+
+
+def test_a_controllers_own_words_tell_why_there_is_no_address():
+    event = """
+---
+{apiVersion: v1, kind: Event, metadata: {name: e, namespace: shop}, type: Warning, reason: FailedBuildModel,
+  involvedObject: {kind: Ingress, namespace: shop, name: front}, message: no subnet found}
+"""
+    [finding] = findings("Ingress", WEB + CLASS + ingress() + event)
+    assert (finding.code, finding.severity) == ("IngressNoAddress", "warning")
+    assert "no subnet found" in finding.message
+    served = ingress(status=ADDRESS % "a.example.com")
+    assert codes("Ingress", WEB + CLASS + served + event) == []
+
+
+def test_a_certificate_that_cert_manager_is_to_make_is_given_time():
+    requested = ingress(spec=TLS, metadata="annotations: {cert-manager.io/cluster-issuer: letsencrypt}")
+    assert codes("Ingress", WEB + CLASS + requested.replace(LONG_AGO, "2026-11-02T08:55:00Z")) == []
+    [finding] = findings("Ingress", WEB + CLASS + requested)
+    assert finding.code == "IngressTLSSecretMissing"
+    assert "cert-manager" in finding.message
+    assert "letsencrypt" in finding.masked
+    switched_on = ingress(spec=TLS, metadata="annotations: {kubernetes.io/tls-acme: 'true'}")
+    [finding] = findings("Ingress", WEB + CLASS + switched_on)
+    assert "true" not in finding.masked
+    plain = ingress(spec=TLS).replace(LONG_AGO, "2026-11-02T08:55:00Z")
+    assert codes("Ingress", WEB + CLASS + plain) == ["IngressTLSSecretMissing"]
+
+
+def test_a_service_that_is_applied_right_after_the_ingress_is_not_missing_yet():
+    gone = ingress("{name: gone, port: {number: 80}}")
+    assert codes("Ingress", WEB + CLASS + gone.replace(LONG_AGO, "2026-11-02T08:59:50Z")) == []
+    assert codes("Ingress", WEB + CLASS + gone) == ["IngressServiceMissing"]
+
+
+def test_an_opaque_secret_may_hold_a_certificate_and_a_pull_secret_never_does():
+    secret = "\n---\n{apiVersion: v1, kind: Secret, metadata: {name: cert, namespace: shop}, type: %s}"
+    for secret_type, severity in (("Opaque", "info"), ("kubernetes.io/dockerconfigjson", "warning")):
+        [finding] = findings("Ingress", WEB + CLASS + ingress(spec=TLS) + secret % secret_type)
+        assert (finding.code, finding.severity) == ("IngressTLSSecretWrongType", severity)
+
+
+def test_a_host_that_no_certificate_is_for_is_worth_knowing():
+    secret = "\n---\n{apiVersion: v1, kind: Secret, metadata: {name: cert, namespace: shop}, type: kubernetes.io/tls}"
+    other = "tls: [{hosts: [other.example.com], secretName: cert}]"
+    [finding] = findings("Ingress", WEB + CLASS + secret + ingress(spec=other))
+    assert (finding.code, finding.severity) == ("IngressHostWithoutTLS", "info")
+    assert "shop.example.com" in finding.message
+    for covered in ("tls: [{hosts: ['*.example.com'], secretName: cert}]", "tls: [{secretName: cert}]", TLS):
+        assert codes("Ingress", WEB + CLASS + secret + ingress(spec=covered)) == []

@@ -169,3 +169,42 @@ def test_only_pods_that_may_reach_something_are_surprised_that_names_do_not_reso
 def test_a_policy_for_pods_that_have_ended_still_has_its_pods():
     ended = HEALTHY.replace("phase: Running", "phase: Succeeded")
     assert codes("NetworkPolicy", ended + NAMESPACE + policy("podSelector: {matchLabels: {app: web}}")) == []
+
+
+CRON_JOB = "\n---\n{apiVersion: batch/v1, kind: CronJob, metadata: {name: backup, namespace: shop}, spec: {jobTemplate: {spec: {template: {metadata: {labels: {app: backup, tier: x}}}}}}}"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "podSelector: {matchLabels: {app: backup}}",
+        "podSelector: {matchExpressions: [{key: app, operator: In, values: [backup]}]}",
+        "podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: backup}}}]}]",
+        "podSelector: {}, ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: backup}}}]}]",
+    ],
+)
+def test_pods_of_a_cron_job_between_two_runs_are_meant_all_the_same(spec):
+    assert codes("NetworkPolicy", HEALTHY + NAMESPACE + CRON_JOB + policy(spec)) == []
+    elsewhere = CRON_JOB.replace("namespace: shop", "namespace: other")
+    assert len(codes("NetworkPolicy", HEALTHY + NAMESPACE + elsewhere + policy(spec))) == 1
+
+
+def test_a_peer_that_several_rules_repeat_is_one_finding():
+    peer = "{from: [{podSelector: {matchLabels: {app: api}}}], ports: [{port: %d}]}"
+    spec = f"podSelector: {{}}, ingress: [{peer % 80}, {peer % 81}]"
+    [finding] = findings("NetworkPolicy", HEALTHY + NAMESPACE + policy(spec))
+    assert "Ingress rules 1 and 2 allow pods with app=api" in finding.message
+    other = "{from: [{podSelector: {matchLabels: {app: db}}}]}"
+    found = findings(
+        "NetworkPolicy", HEALTHY + NAMESPACE + policy(f"podSelector: {{}}, ingress: [{peer % 80}, {other}]")
+    )
+    assert len({finding.id for finding in found}) == 2
+
+
+def test_names_of_ports_that_are_open_to_all_can_be_masked():
+    ported = HEALTHY.replace("resources:", "ports: [{name: secret, containerPort: 9090}], resources:")
+    [finding] = findings(
+        "NetworkPolicy", ported + NAMESPACE + policy("podSelector: {}, ingress: [{ports: [{port: secret}]}]")
+    )
+    assert finding.code == "NetworkPolicyOpenToAll"
+    assert "secret" in finding.masked

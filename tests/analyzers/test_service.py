@@ -166,3 +166,77 @@ lastTimestamp: "2026-11-02T08:59:00Z"
     [finding] = findings("Service", HEALTHY + waiting + endpoints() + event)
     assert "quota used up" in finding.message
     assert len(finding.message) < 500
+
+
+def test_a_selector_with_one_label_too_many_is_told_which():
+    [finding] = findings("Service", HEALTHY + service("selector: {app: web, zone: a}"))
+    assert "1 pod would match without zone=a" in finding.message
+
+
+def test_a_name_under_another_key_is_found_and_a_mere_version_is_not():
+    [finding] = findings("Service", HEALTHY + service("selector: {app.kubernetes.io/name: web}"))
+    assert "app=web in place of app.kubernetes.io/name=web" in finding.message
+    [finding] = findings("Service", HEALTHY + service("selector: {zone: front}"))
+    assert "in place of" not in finding.message
+
+
+def test_a_selector_that_matches_nothing_is_less_certain_where_workloads_are_not_readable():
+    [finding] = findings("Service", service(), forbidden=["Deployment"])
+    assert (finding.code, finding.severity) == ("ServiceSelectsNoPods", "warning")
+
+
+def test_a_service_without_ports_that_only_holds_a_name_is_no_problem():
+    assert codes("Service", service("clusterIP: None")) == []
+
+
+def test_pods_that_end_but_still_serve_are_enough_and_those_that_do_not_serve_are_not():
+    ending = HEALTHY.replace("uid: u1", "uid: u1, deletionTimestamp: '2026-11-02T08:50:00Z'") + service()
+    assert codes("Service", ending + endpoints("false, serving: true, terminating: true")) == []
+    assert codes("Service", ending + endpoints("false, serving: false, terminating: true")) == [
+        "ServiceNoReadyEndpoints"
+    ]
+
+
+def test_where_pods_are_not_readable_their_endpoints_still_tell_that_none_is_ready():
+    [finding] = findings("Service", service() + endpoints("false"), forbidden=["Pod"])
+    assert (finding.code, finding.severity) == ("ServiceNoReadyEndpoints", "warning")
+    assert codes("Service", service() + endpoints("true"), forbidden=["Pod"]) == []
+    assert codes("Service", service() + endpoints("false"), forbidden=["Pod", "EndpointSlice"]) == []
+
+
+def test_why_pods_are_not_ready_is_said_with_those_that_fail_first():
+    only_slow = "\n---\n" + pod(container(f"running: {{startedAt: '{LONG_AGO}'}}"), metadata=WEB).replace(
+        "web-1", "a-slow-one"
+    )
+    [finding] = findings("Service", only_slow + "\n---\n" + FAILING + service() + endpoints("false"))
+    assert "none of 2 pods behind it is ready: web-1 (ImagePullBackOff) and a-slow-one" in finding.message
+    assert [each.name for each in finding.because] == ["web-1", "a-slow-one"]
+
+
+def test_a_missing_target_port_is_down_if_it_is_the_only_one_and_is_no_secret_while_pods_fail():
+    [finding] = findings(
+        "Service", HEALTHY + service("selector: {app: web}, ports: [{port: 80, targetPort: http}]") + endpoints()
+    )
+    assert finding.severity == "critical"
+    both = service("selector: {app: web}, ports: [{port: 80, targetPort: 8080}, {port: 90, targetPort: metrics}]")
+    [finding] = findings("Service", HEALTHY + both + endpoints())
+    assert finding.severity == "warning"
+    assert set(codes("Service", FAILING + both + endpoints("false"))) == {
+        "ServiceNoReadyEndpoints",
+        "ServiceTargetPortMissing",
+    }
+
+
+def test_any_load_balancer_controller_is_heard_but_not_the_one_for_endpoints():
+    def event(reason: str) -> str:
+        return f"""
+---
+{{apiVersion: v1, kind: Event, metadata: {{name: e, namespace: shop}}, type: Warning, reason: {reason},
+  involvedObject: {{kind: Service, namespace: shop, name: web}}, message: no available IPs}}
+"""
+
+    waiting = HEALTHY + service("type: LoadBalancer, selector: {app: web}") + endpoints()
+    [finding] = findings("Service", waiting + event("AllocationFailed"))
+    assert "no available IPs" in finding.message
+    [finding] = findings("Service", waiting + event("FailedToUpdateEndpointSlices"))
+    assert "no controller says why" in finding.message
