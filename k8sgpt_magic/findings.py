@@ -58,8 +58,9 @@ class Finding(Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def id(self) -> str:
-        parts = (self.kind, self.namespace, self.name, self.code, self.container, self.key)
-        return "/".join(part for part in parts if part)
+        place = f"{self.kind}/{self.namespace}/{self.name}" if self.namespace else f"{self.kind}/{self.name}"
+        part = f"/{self.container}" if self.container else ""
+        return f"{place}/{self.code}{part}/{self.key}" if self.key else f"{place}/{self.code}{part}"
 
     @property
     def ref(self) -> ObjectRef:
@@ -96,27 +97,26 @@ class Code(Struct, frozen=True):
         ``evidence`` takes pairs of field path and value, and events as they are. ``severity`` is given where
         the facts make a problem better or worse than the code usually is.
         """
-        ref = on if isinstance(on, ObjectRef) else on.ref
+        named = on if isinstance(on, ObjectRef) else on.metadata
         return Finding(
             code=self.name,
             severity=severity or self.severity,
-            kind=ref.kind,
-            namespace=ref.namespace,
-            name=ref.name,
+            kind=on.kind,
+            namespace=named.namespace,
+            name=named.name,
             message=message,
             container=container,
             key=key,
             since=since,
-            evidence=tuple(_evidence(fact) for fact in evidence),
-            because=tuple(other if isinstance(other, ObjectRef) else other.ref for other in because),
-            masked=tuple(text for text in masked if text),
+            # Lists, since generators take twice as long and there may be ten thousand findings.
+            evidence=tuple([_evidence(fact) for fact in evidence]),
+            because=tuple([other if isinstance(other, ObjectRef) else other.ref for other in because]),
+            masked=tuple([text for text in masked if text]),
         )
 
 
 def _evidence(fact: Evidence | Event | tuple[str, object]) -> Evidence:
-    if isinstance(fact, Evidence):
-        return fact
-    if isinstance(fact, Event):
-        return Evidence.of(fact)
-    source, value = fact
-    return Evidence(source, quote(str(value), EVIDENCE_LIMIT))
+    if isinstance(fact, tuple):
+        source, value = fact
+        return Evidence(source, quote(value if isinstance(value, str) else str(value), EVIDENCE_LIMIT))
+    return Evidence.of(fact) if isinstance(fact, Event) else fact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -26,6 +27,9 @@ COLUMNS = (
     "context",
     "id",
 )
+
+_TEXTS = tuple(name for name in COLUMNS if name not in ("severity", "since", "consequences", "evidence"))
+_TEXTS_OF = attrgetter(*_TEXTS)
 
 _SEVERITY = pd.CategoricalDtype(list(reversed(SEVERITIES)), ordered=True)
 
@@ -74,17 +78,15 @@ class Findings(pd.DataFrame):
     @classmethod
     def of(cls, findings: Sequence[Finding], summary: Summary) -> Findings:
         """Build the frame. The same findings give the same frame."""
+        values = zip(*map(_TEXTS_OF, findings), strict=True) if findings else ((),) * len(_TEXTS)
         columns: dict[str, Any] = {
-            name: pd.Series([getattr(finding, name) for finding in findings], dtype="str")
-            for name in COLUMNS
-            if name not in ("severity", "since", "consequences", "evidence")
+            name: pd.Series(list(texts), dtype="str") for name, texts in zip(_TEXTS, values, strict=True)
         }
         columns["consequences"] = pd.Series([finding.consequences for finding in findings], dtype="int64")
         columns["severity"] = pd.Categorical([finding.severity for finding in findings], dtype=_SEVERITY)
         columns["since"] = pd.to_datetime(pd.Series([finding.since for finding in findings], dtype=object), utc=True)
         columns["evidence"] = pd.Series(
-            [[{"source": fact.source, "value": fact.value} for fact in finding.evidence] for finding in findings],
-            dtype=object,
+            msgspec.to_builtins([list(finding.evidence) for finding in findings]), dtype=object
         )
         frame = cls(columns, columns=list(COLUMNS))
         frame.attrs = msgspec.to_builtins(summary)

@@ -27,6 +27,7 @@ class Analyzer(Struct, frozen=True):
     reads: tuple[str, ...]
     codes: tuple[Code, ...]
     default: bool = True
+    after_others: bool = False
 
     @property
     def meaning(self) -> str:
@@ -37,17 +38,23 @@ _registered: dict[str, Analyzer] = {}
 
 
 def analyzer(
-    kind: type[Resource], *, reads: Iterable[type[Resource]] = (), codes: Iterable[Code], default: bool = True
+    kind: type[Resource],
+    *,
+    reads: Iterable[type[Resource]] = (),
+    codes: Iterable[Code],
+    default: bool = True,
+    after_others: bool = False,
 ) -> Callable[[Analyze], Analyze]:
     """Register a function as the analyzer of a kind.
 
     ``reads`` are the other kinds whose objects it looks at; a source reads them all before the function runs.
-    ``default`` analyzers run where the user names none.
+    ``default`` analyzers run where the user names none. ``after_others`` is for rules of what nobody else explains:
+    ``view.reported`` holds the objects that the analyzers before them found a problem with.
     """
 
     def register(analyze: Analyze) -> Analyze:
         kinds = dict.fromkeys([kind.kind, *(other.kind for other in reads)])
-        _registered[kind.kind] = Analyzer(kind.kind, analyze, tuple(kinds), tuple(codes), default)
+        _registered[kind.kind] = Analyzer(kind.kind, analyze, tuple(kinds), tuple(codes), default, after_others)
         return analyze
 
     return register

@@ -1,6 +1,6 @@
 """Event: warnings that nothing else explains.
 
-An event about an object that another analyzer reports on becomes evidence there (see ``diagnosis.correlate``); what
+An event about an object that another analyzer reports on becomes evidence there (see ``diagnosis.diagnose``); what
 is left over here is what no rule knows.
 
 Source: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
@@ -14,15 +14,11 @@ from collections.abc import Iterator
 from k8sgpt_magic.analyzers import analyzer
 from k8sgpt_magic.cluster.resources import KINDS, Event, ObjectRef
 from k8sgpt_magic.cluster.view import ClusterView
-from k8sgpt_magic.diagnosis.correlate import WARNING_EVENT
 from k8sgpt_magic.findings import Code, Finding
 from k8sgpt_magic.wording import ago, count, sentence
 
-# Events are kept for an hour by default; older ones say little about now.
-RECENT = 3600
-
 WARNING = Code(
-    WARNING_EVENT,
+    "EventWarning",
     "warning",
     "A component of the cluster warned about an object, and no other rule explains it.",
     "https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/",
@@ -36,14 +32,16 @@ _HARMLESS = {
 }  # fmt: skip
 
 
-@analyzer(Event, codes=[WARNING])
+@analyzer(Event, codes=[WARNING], after_others=True)
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """Warning events of the last hour about objects that nothing else is said of."""
     alike: defaultdict[tuple[ObjectRef, str], list[Event]] = defaultdict(list)
     for event in view.all(Event):
-        if event.type == "Warning" and not view.older_than(event.last_seen, RECENT):
+        if event.type == "Warning":
             about = event.involved_object
-            alike[ObjectRef(about.kind, about.namespace, about.name), event.reason].append(event)
+            ref = ObjectRef(about.kind, about.namespace, about.name)
+            if ref not in view.reported and view.is_recent(event):
+                alike[ref, event.reason].append(event)
     for (ref, reason), events in alike.items():
         yield _warned(view, ref, reason, events)
 

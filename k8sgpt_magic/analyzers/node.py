@@ -182,6 +182,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
     if not nodes:
         return
     pods = _pods_by_node(view)
+    requested: dict[tuple[int, int], tuple[float, float]] = {}
     newest = max((version for node in nodes if (version := _minor_version(node))), default=None)
     latest_heartbeat = max((time for node in nodes if (time := _renewed(view, node))), default=None)
     for node in nodes:
@@ -201,7 +202,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
         yield from _cordoned(view, node)
         yield from _tainted(view, node)
         if not node.spec.unschedulable:
-            yield from _allocatable_exhausted(node, pods.get(node.name, []))
+            yield from _allocatable_exhausted(node, pods.get(node.name, []), requested)
         yield from _kubelet_version_skew(node, newest)
 
 
@@ -396,13 +397,20 @@ class _Use(Struct):
         return f"{self.used:,.0f} of {self.allocatable:,.0f} pods"
 
 
-def _allocatable_exhausted(node: Node, pods: Sequence[Pod]) -> Iterator[Finding]:
+def _allocatable_exhausted(
+    node: Node, pods: Sequence[Pod], known: dict[tuple[int, int], tuple[float, float]]
+) -> Iterator[Finding]:
     allocatable = node.status.allocatable
     if not pods or not allocatable:
         return
     cpu = memory = 0.0
     for pod in pods:
-        pod_cpu, pod_memory = _requests(pod.spec)
+        spec = pod.spec
+        # Pods of one template share their containers.
+        key = (id(spec.containers), id(spec.init_containers))
+        if (requested := known.get(key)) is None:
+            requested = known[key] = _requests(spec)
+        pod_cpu, pod_memory = requested
         cpu += pod_cpu
         memory += pod_memory
     full = [

@@ -22,12 +22,13 @@ from k8sgpt_magic.cluster.resources import (
     ObjectRef,
     PersistentVolumeClaim,
     Pod,
+    PodStatus,
     Probe,
     ReplicaSet,
     Secret,
     ServiceAccount,
 )
-from k8sgpt_magic.cluster.view import ClusterView, condition, pod_references
+from k8sgpt_magic.cluster.view import ClusterView, Reference, condition
 from k8sgpt_magic.findings import Code, Finding, Severity
 from k8sgpt_magic.wording import ago, count, joined, sentence
 
@@ -186,6 +187,8 @@ _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV",
 )  # fmt: skip
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """Pods that do not run, do not start, crash, restart, are not ready or do not go away."""
+    # Thousands of pods have few accounts.
+    accounts: dict[tuple[str, str], bool] = {}
     for pod in view.all(Pod):
         status = pod.status
         if pod.metadata.deletion_timestamp is not None:
@@ -196,13 +199,28 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
             yield from _failed(view, pod)
         elif status.phase == "Unknown":
             yield _unknown(view, pod)
-        elif _is_healthy(pod):
-            yield from _restarted(view, pod)
         else:
-            yield from _not_running(view, pod)
-            yield from _restarted(view, pod)
-        if pod.spec.service_account_name:
-            yield from _service_account_missing(view, pod)
+            if not _is_healthy(pod):
+                yield from _not_running(view, pod)
+            if _has_restarts(status):
+                yield from _restarted(view, pod)
+        account = (pod.metadata.namespace, pod.spec.service_account_name)
+        if account not in accounts:
+            accounts[account] = bool(account[1]) and view.missing(ServiceAccount, *account)
+        if accounts[account] and status.phase in ("Pending", "Running"):
+            yield _service_account_missing(pod)
+
+
+def _has_restarts(status: PodStatus) -> bool:
+    # Most pods have none, so it is worth knowing before anything else is made.
+    for each in status.container_statuses:
+        if each.restart_count:
+            return True
+    return (
+        any(each.restart_count for each in status.init_container_statuses)
+        if status.init_container_statuses
+        else False
+    )
 
 
 def _is_healthy(pod: Pod) -> bool:
@@ -326,15 +344,14 @@ def _unknown(view: ClusterView, pod: Pod) -> Finding:
     )
 
 
-def _service_account_missing(view: ClusterView, pod: Pod) -> Iterator[Finding]:
+def _service_account_missing(pod: Pod) -> Finding:
     name = pod.spec.service_account_name
-    if pod.status.phase in ("Pending", "Running") and view.missing(ServiceAccount, pod.namespace, name):
-        yield SERVICE_ACCOUNT_MISSING.finding(
-            pod,
-            f"ServiceAccount {name} does not exist in namespace {pod.namespace}.",
-            evidence=[("spec.serviceAccountName", name)],
-            masked=(name,),
-        )
+    return SERVICE_ACCOUNT_MISSING.finding(
+        pod,
+        f"ServiceAccount {name} does not exist in namespace {pod.namespace}.",
+        evidence=[("spec.serviceAccountName", name)],
+        masked=(name,),
+    )
 
 
 # --- pods that are not running as they should ------------------------------------------------------------
@@ -396,7 +413,7 @@ def _not_scheduled(view: ClusterView, pod: Pod) -> Iterator[Finding]:
 
 def _unusable_claims(view: ClusterView, pod: Pod) -> list[ObjectRef]:
     claims = []
-    for ref, _ in pod_references(pod):
+    for ref, _ in view.references_of(pod):
         if ref.kind == "PersistentVolumeClaim":
             claim = view.get(PersistentVolumeClaim, ref.namespace, ref.name)
             if claim is None or claim.status.phase != "Bound":
@@ -468,7 +485,7 @@ def _containers_in_trouble(pod: Pod) -> Iterator[tuple[Container, ContainerStatu
         for each in chain(pod.spec.containers, pod.spec.init_containers, pod.spec.ephemeral_containers)
     }
     for status in pod.status.init_container_statuses:
-        spec = specs.get(status.name, Container(name=status.name))
+        spec = specs.get(status.name) or Container(name=status.name)
         is_sidecar = spec.restart_policy == "Always"
         terminated = status.state.terminated
         if terminated and terminated.exit_code == 0 and not is_sidecar:
@@ -478,7 +495,7 @@ def _containers_in_trouble(pod: Pod) -> Iterator[tuple[Container, ContainerStatu
         yield spec, status, not is_sidecar
     for status in chain(pod.status.container_statuses, pod.status.ephemeral_container_statuses):
         if not status.ready:
-            yield specs.get(status.name, Container(name=status.name)), status, False
+            yield specs.get(status.name) or Container(name=status.name), status, False
 
 
 def _container(
@@ -705,26 +722,28 @@ def _has_pressure(view: ClusterView, pod: Pod) -> bool:
 
 def _missing_sources(view: ClusterView, pod: Pod) -> list[ObjectRef]:
     """The ConfigMaps, Secrets and claims that the pod needs and that do not exist, and claims without a volume."""
-    missing: dict[ObjectRef, None] = {}
-    for ref, reference in pod_references(pod):
-        if reference.optional:
-            continue
-        if ref.kind == "PersistentVolumeClaim":
-            claim = view.get(PersistentVolumeClaim, ref.namespace, ref.name)
-            if (
-                claim.status.phase != "Bound"
-                if claim
-                else view.missing(PersistentVolumeClaim, ref.namespace, ref.name)
-            ):
-                missing[ref] = None
-        elif ref.kind == "ConfigMap":
-            config = view.get(ConfigMap, ref.namespace, ref.name)
-            lacks_key = config is not None and any(key not in config.sizes for key in reference.keys)
-            if lacks_key or view.missing(ConfigMap, ref.namespace, ref.name):
-                missing[ref] = None
-        elif ref.kind == "Secret" and view.missing(Secret, ref.namespace, ref.name):
-            missing[ref] = None
-    return list(missing)
+    known: dict[int, tuple[object, list[ObjectRef]]] = view.kept("missing sources", lambda _: {})
+    references = view.references_of(pod)
+    # Pods of one template refer to the same objects, by the same list; it is kept, or another could get its id.
+    if id(references) not in known:
+        missing = dict.fromkeys(ref for ref, reference in references if _is_missing(view, ref, reference))
+        known[id(references)] = (references, list(missing))
+    return known[id(references)][1]
+
+
+def _is_missing(view: ClusterView, ref: ObjectRef, reference: Reference) -> bool:
+    if reference.optional:
+        return False
+    if ref.kind == "PersistentVolumeClaim":
+        claim = view.get(PersistentVolumeClaim, ref.namespace, ref.name)
+        return (
+            claim.status.phase != "Bound" if claim else view.missing(PersistentVolumeClaim, ref.namespace, ref.name)
+        )
+    if ref.kind == "ConfigMap":
+        config = view.get(ConfigMap, ref.namespace, ref.name)
+        lacks_key = config is not None and any(key not in config.sizes for key in reference.keys)
+        return lacks_key or view.missing(ConfigMap, ref.namespace, ref.name)
+    return ref.kind == "Secret" and view.missing(Secret, ref.namespace, ref.name)
 
 
 _SOURCE = re.compile(r"\b(secret|configmap)s? \"?([a-z0-9][a-z0-9.-]*)\"?", re.IGNORECASE)

@@ -364,11 +364,12 @@ def _target_port_missing(service: Service, pods: list[Pod]) -> Iterator[Finding]
     ]
     if not named:
         return
+    # Pods of one template share their containers. Native sidecars (init containers that stay) have ports of their own.
+    templates = {id(each): each for pod in pods for each in (pod.spec.containers, pod.spec.init_containers)}
     names = {
         (port.name, port.protocol)
-        for pod in pods
-        # Native sidecars (init containers that stay) have ports of their own.
-        for container in (*pod.spec.containers, *pod.spec.init_containers)
+        for containers in templates.values()
+        for container in containers
         for port in container.ports
     }
     missing = [port for port in named if port.target_port and (port.target_port, port.protocol) not in names]

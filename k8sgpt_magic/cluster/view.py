@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal, TypeVar, cast
 
 from msgspec import Struct
@@ -29,6 +30,10 @@ R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
 ReadStatus = Literal["read", "forbidden", "absent", "failed", "partial"]
+
+
+RECENT = 3600
+"""Seconds after which an event says little about now."""
 
 
 class ReadResult(Struct, kw_only=True):
@@ -81,6 +86,8 @@ class ClusterView:
         self.now = now or datetime.now(UTC)
         self.context = context
         self.custom = custom or {}
+        self.reported: set[ObjectRef] = set()
+        """Objects with a finding that is more than info, filled while analyzers run."""
 
     # --- objects -----------------------------------------------------------------------------------------
 
@@ -130,7 +137,11 @@ class ClusterView:
         return self.now - since if since else timedelta(0)
 
     def older_than(self, since: datetime | None, seconds: float) -> bool:
-        return self.age(since).total_seconds() > seconds
+        return since is not None and (self.now - since).total_seconds() > seconds
+
+    def is_recent(self, event: Event) -> bool:
+        """Whether an event says something about now: events are kept for an hour by default."""
+        return not self.older_than(event.last_seen, RECENT)
 
     # --- joins -------------------------------------------------------------------------------------------
 
@@ -139,14 +150,13 @@ class ClusterView:
 
         An event about an earlier object of the same name (another uid) is not about this one.
         """
-        ref = on if isinstance(on, ObjectRef) else on.ref
-        uid = "" if isinstance(on, ObjectRef) else on.uid
+        ref, uid = (on, "") if isinstance(on, ObjectRef) else (on.ref, on.metadata.uid)
         return [
             event
             for event in self._events.get(ref, ())
             if (not type or event.type == type)
             and (not reasons or event.reason in reasons)
-            and _same_object(event, uid)
+            and (not uid or _same_object(event, uid))
         ]
 
     def owned_by(self, owner: Resource, kind: type[R]) -> list[R]:
@@ -175,7 +185,9 @@ class ClusterView:
             return self._pods_by_namespace.get(namespace, [])
         if labels:
             # The rarest of the labels leaves the fewest pods to test.
-            candidates = min((self._pods_by_label.get((namespace, *item), []) for item in labels.items()), key=len)
+            candidates = min((self._pods_with(namespace, *label) for label in labels.items()), key=len)
+            if len(requirements) == 1:
+                return candidates.copy()
         else:
             candidates = self._pods_by_namespace.get(namespace, [])
         return [pod for pod in candidates if selectors.matches(requirements, pod.metadata.labels)]
@@ -191,27 +203,39 @@ class ClusterView:
         current: Resource | None = of
         topmost = ""
         seen = {of.ref}
+        passed: list[tuple[str, str, str]] = []
         while current is not None and current.metadata.owner_references:
-            owners = current.metadata.owner_references
-            owner = next((each for each in owners if each.controller), owners[0])
+            namespace, owners = current.metadata.namespace, current.metadata.owner_references
+            owner = owners[0] if len(owners) == 1 else next((each for each in owners if each.controller), owners[0])
+            key = (owner.kind, namespace, owner.name)
+            if known := self._topmost.get(key):
+                topmost = known
+                break
             topmost = f"{owner.kind}/{owner.name}"
-            ref = ObjectRef(owner.kind, current.namespace, owner.name)
+            ref = ObjectRef(*key)
             if ref not in self._by_ref:
                 ref = ObjectRef(owner.kind, "", owner.name)
             if ref in seen:
                 break
             seen.add(ref)
+            passed.append(key)
             current = self._by_ref.get(ref)
+        self._topmost.update(dict.fromkeys(passed, topmost))
         return topmost
 
     @cached_property
     def references(self) -> dict[ObjectRef, list[Reference]]:
         """Who refers to each ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount: pods, by what field."""
         found: defaultdict[ObjectRef, list[Reference]] = defaultdict(list)
-        for pod in self._of(Pod):
-            for target, reference in pod_references(pod):
+        for pods, references in self._templates.values():
+            for target, reference in references or chain.from_iterable(pod_references([pod]) for pod in pods):
                 found[target].append(reference)
         return dict(found)
+
+    def references_of(self, pod: Pod) -> Sequence[tuple[ObjectRef, Reference]]:
+        """What a pod refers to, by what field; the reference names all pods that have this one's template."""
+        _, references = self._templates.get(_template(pod), ((), None))
+        return pod_references([pod]) if references is None else references
 
     def kept(self, name: str, build: Callable[[ClusterView], T]) -> T:
         """An index of an analyzer's own, built once for this view however many analyzers ask for it."""
@@ -230,7 +254,24 @@ class ClusterView:
 
     @cached_property
     def _by_ref(self) -> dict[ObjectRef, Resource]:
-        return {each.ref: each for found in self._objects.values() for each in found if each.kind != "Event"}
+        found: dict[ObjectRef, Resource] = {}
+        for kind, objects in self._objects.items():
+            if kind != "Event":
+                for each in objects:
+                    metadata = each.metadata
+                    found[ObjectRef(kind, metadata.namespace, metadata.name)] = each
+        return found
+
+    @cached_property
+    def _templates(self) -> dict[_Template, tuple[list[Pod], list[tuple[ObjectRef, Reference]] | None]]:
+        """The pods of each template and what they refer to; None where each refers to something else."""
+        groups: defaultdict[_Template, list[Pod]] = defaultdict(list)
+        for pod in self._of(Pod):
+            groups[_template(pod)].append(pod)
+        return {
+            template: (pods, None if any(each.ephemeral for each in pods[0].spec.volumes) else pod_references(pods))
+            for template, pods in groups.items()
+        }
 
     @cached_property
     def _undecodable_refs(self) -> frozenset[ObjectRef]:
@@ -257,6 +298,11 @@ class ClusterView:
         return found
 
     @cached_property
+    def _topmost(self) -> dict[tuple[str, str, str], str]:
+        """The topmost owner of what has an owner of this kind and name in a namespace."""
+        return {}
+
+    @cached_property
     def _owned(self) -> dict[str, _ByOwner]:
         return {}
 
@@ -268,13 +314,19 @@ class ClusterView:
         return found
 
     @cached_property
-    def _pods_by_label(self) -> dict[tuple[str, str, str], list[Pod]]:
-        found: defaultdict[tuple[str, str, str], list[Pod]] = defaultdict(list)
-        for pod in self._of(Pod):
-            namespace = pod.namespace
-            for key, value in pod.metadata.labels.items():
-                found[namespace, key, value].append(pod)
-        return found
+    def _pods_by_label(self) -> dict[str, dict[tuple[str, str], list[Pod]]]:
+        return {}
+
+    def _pods_with(self, namespace: str, key: str, value: str) -> list[Pod]:
+        by_value = self._pods_by_label.get(key)
+        if by_value is None:
+            # Selectors use few of the labels that pods have.
+            by_value = self._pods_by_label[key] = {}
+            for pod in self._of(Pod):
+                metadata = pod.metadata
+                if (own := metadata.labels.get(key)) is not None:
+                    by_value.setdefault((metadata.namespace, own), []).append(pod)
+        return by_value.get((namespace, value), [])
 
     @cached_property
     def _endpoint_slices(self) -> dict[tuple[str, str], list[EndpointSlice]]:
@@ -285,9 +337,12 @@ class ClusterView:
 
 
 class Reference(Struct, frozen=True, gc=False):
-    """One use of an object by a pod. ``keys`` are the keys that must be in it; ``optional`` as in the spec."""
+    """One use of an object by a pod, or by all pods that were made alike.
 
-    pod: Pod
+    ``keys`` are the keys that must be in the object; ``optional`` as in the spec.
+    """
+
+    pods: Sequence[Pod]
     place: tuple[str, ...]
     keys: tuple[str, ...] = ()
     optional: bool = False
@@ -298,16 +353,36 @@ class Reference(Struct, frozen=True, gc=False):
         return "".join(self.place)
 
 
-def pod_references(pod: Pod) -> list[tuple[ObjectRef, Reference]]:
-    """Every ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount that a pod's spec names.
+_Template = tuple[str, str, int, int, int, int, int]
+
+
+def _template(pod: Pod) -> _Template:
+    """What pods of one template have in common. Sources let such pods share parts, so identity tells."""
+    spec = pod.spec
+    return (
+        pod.metadata.namespace,
+        spec.service_account_name,
+        id(spec.containers),
+        id(spec.volumes),
+        id(spec.init_containers),
+        id(spec.ephemeral_containers),
+        id(spec.image_pull_secrets),
+    )
+
+
+def pod_references(pods: Sequence[Pod]) -> list[tuple[ObjectRef, Reference]]:
+    """Every ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount that the spec of a pod names.
+
+    ``pods`` are alike, and of one namespace; with more than one, none has an ephemeral volume.
 
     Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
     """
+    pod = pods[0]
     spec, namespace = pod.spec, pod.metadata.namespace
     found: list[tuple[ObjectRef, Reference]] = []
 
     def add(kind: str, name: str, place: tuple[str, ...], keys: tuple[str, ...] = (), optional: bool = False) -> None:
-        found.append((ObjectRef(kind, namespace, name), Reference(pod, place, keys, optional)))
+        found.append((ObjectRef(kind, namespace, name), Reference(pods, place, keys, optional)))
 
     for volume in spec.volumes:
         place: tuple[str, ...] = ("spec.volumes[", volume.name, "]")
@@ -365,7 +440,7 @@ def condition(conditions: Iterable[Any], type: str) -> Any:
 def _same_object(event: Event, uid: str) -> bool:
     about = event.involved_object
     # The kubelet puts a node's name where its uid belongs.
-    return not uid or not about.uid or about.uid == uid or about.kind == "Node"
+    return about.uid == uid or not about.uid or about.kind == "Node"
 
 
 _ByOwner = dict[tuple[str, str, str], list[tuple[str, Resource]]]
@@ -377,6 +452,6 @@ def _index_owned(found: Iterable[Resource]) -> _ByOwner:
         for owner in each.metadata.owner_references:
             if owner.controller:
                 # A cluster-scoped owner (a Node's static pods) has no namespace.
-                namespace = "" if owner.kind == "Node" else each.namespace
+                namespace = "" if owner.kind == "Node" else each.metadata.namespace
                 by_owner[owner.kind, namespace, owner.name].append((owner.uid, each))
     return by_owner

@@ -17,17 +17,14 @@ from k8sgpt_magic.findings import SEVERITIES, Finding
 
 _RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
-WARNING_EVENT = "EventWarning"
-
 
 def correlate(findings: Iterable[Finding]) -> list[Finding]:
     """Give each finding its ``cause`` and its number of ``consequences``, and sort them.
 
     The order is severity, root causes before consequences, kind, namespace, name, code, container: the same
-    findings give the same list. A finding that comes twice is kept once, and a bare warning event on an object
-    with a finding of its own becomes evidence of that finding (see ``fold_events``).
+    findings give the same list. A finding that comes twice is kept once.
     """
-    distinct = {finding.id: finding for finding in fold_events(findings)}
+    distinct = {finding.id: finding for finding in findings}
     by_object: defaultdict[ObjectRef, list[tuple[Finding, str]]] = defaultdict(list)
     for key, finding in distinct.items():
         by_object[finding.ref].append((finding, key))
@@ -67,27 +64,6 @@ def _root(start: str, explains: Mapping[str, str]) -> str:
         seen.add(further)
         current = further
     return current if current != start else ""
-
-
-def fold_events(findings: Iterable[Finding]) -> list[Finding]:
-    """Turn bare warning events into evidence of what else was found on their objects, if that is more than info."""
-    bare: defaultdict[ObjectRef, list[Finding]] = defaultdict(list)
-    others: list[Finding] = []
-    for finding in findings:
-        if finding.code == WARNING_EVENT:
-            bare[finding.ref].append(finding)
-        else:
-            others.append(finding)
-    if not bare:
-        return others
-    kept: list[Finding] = []
-    for finding in others:
-        if finding.severity != "info" and (events := bare.pop(finding.ref, None)):
-            known = {fact.value for fact in finding.evidence}
-            if fresh := tuple(fact for event in events for fact in event.evidence if fact.value not in known):
-                finding = msgspec.structs.replace(finding, evidence=finding.evidence + fresh)
-        kept.append(finding)
-    return kept + [event for events in bare.values() for event in events]
 
 
 def _order_on_object(found: tuple[Finding, str]) -> tuple[int, str, str, str]:

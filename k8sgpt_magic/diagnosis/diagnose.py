@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from k8sgpt_magic.analyzers import Analyzer
+from k8sgpt_magic.cluster.resources import Event
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.diagnosis.correlate import correlate
-from k8sgpt_magic.findings import Finding
+from k8sgpt_magic.findings import Evidence, Finding
 
 
 class AnalysisError(Struct, frozen=True):
@@ -57,6 +58,10 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():
+                # What was made meanwhile joins the oldest generation without being walked as a young one.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -75,11 +80,15 @@ def _diagnose(
         for damaged in view.undecodable
         if wanted is None or damaged.ref.kind in wanted
     ]
-    for analyzer in analyzers:
+    view.reported.clear()
+    for analyzer in sorted(analyzers, key=lambda analyzer: analyzer.after_others):
         began = time.perf_counter()
         is_shown = wanted is None or analyzer.kind in wanted
         try:
             for finding in analyzer.analyze(view):
+                if finding.severity != "info" and (ref := finding.ref) not in view.reported:
+                    view.reported.add(ref)
+                    finding = _with_events(finding, view.events(ref), view)
                 findings.append(finding)
                 if is_shown:
                     shown_codes.add(finding.code)
@@ -89,10 +98,26 @@ def _diagnose(
         if on_progress:
             on_progress(analyzer.kind)
     correlated = correlate(findings)
-    shown = [finding for finding in correlated if finding.code in shown_codes and view.selects(finding.ref)]
+    shown = [finding for finding in correlated if finding.code in shown_codes]
+    if view.namespaces or view.selected is not None:
+        shown = [finding for finding in shown if view.selects(finding.ref)]
     if view.selected is not None:
         shown = _with_missing_objects(view, shown, correlated)
     return Diagnosis([_completed(finding, view) for finding in shown], errors, seconds)
+
+
+def _with_events(finding: Finding, events: Sequence[Event], view: ClusterView) -> Finding:
+    """The first finding on an object with the recent warnings about it that it does not quote yet."""
+    known = {fact.value for fact in finding.evidence} if events else set()
+    reasons: set[str] = set()
+    fresh = []
+    # The newest comes first, and others of its reason say much the same.
+    for event in events:
+        if event.reason not in reasons and view.is_recent(event):
+            reasons.add(event.reason)
+            if event.message not in known and (fact := Evidence.of(event)).value not in known:
+                fresh.append(fact)
+    return msgspec.structs.replace(finding, evidence=(*finding.evidence, *fresh)) if fresh else finding
 
 
 def _with_missing_objects(view: ClusterView, shown: list[Finding], correlated: list[Finding]) -> list[Finding]:

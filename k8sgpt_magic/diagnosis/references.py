@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from k8sgpt_magic.cluster.resources import (
     CronJob,
@@ -45,10 +46,22 @@ class TemplateReference(Struct, frozen=True, gc=False):
     """One use of an object by the pods that a workload will make. ``is_idle``: it makes none as it stands."""
 
     workload: ObjectRef
-    path: str
-    keys: tuple[str, ...]
-    optional: bool
+    spec: str
+    reference: Reference
     is_idle: bool
+
+    @property
+    def path(self) -> str:
+        """The path of the field, such as ``spec.template.spec.volumes[data]``."""
+        return f"{self.spec}.{self.reference.path}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return self.reference.keys
+
+    @property
+    def optional(self) -> bool:
+        return self.reference.optional
 
 
 def template_references(view: ClusterView, kind: str) -> dict[ObjectRef, list[TemplateReference]]:
@@ -63,12 +76,9 @@ def _all_references(view: ClusterView) -> dict[str, dict[ObjectRef, list[Templat
         if not (spec.volumes or spec.containers):
             continue
         pod = Pod(metadata=ObjectMeta(name=workload.name, namespace=workload.namespace), spec=spec)
-        for target, reference in pod_references(pod):
-            found[target.kind][target].append(
-                TemplateReference(
-                    workload.ref, f"{prefix}.{reference.path}", reference.keys, reference.optional, is_idle
-                )
-            )
+        ref = workload.ref
+        for target, reference in pod_references([pod]):
+            found[target.kind][target].append(TemplateReference(ref, prefix, reference, is_idle))
     return {kind: dict(targets) for kind, targets in found.items()}
 
 
@@ -92,13 +102,14 @@ def _templates(view: ClusterView) -> Iterator[tuple[Resource, PodSpec, str, bool
 
 def needed(view: ClusterView, references: Iterable[Reference]) -> list[Reference]:
     """The references that must hold: not optional, and of pods that are neither finished nor brand-new."""
-    return [
-        reference
-        for reference in references
-        if not reference.optional
-        and reference.pod.status.phase not in _FINISHED
-        and not _is_brand_new(view, reference.pod)
-    ]
+    needing = []
+    for reference in references:
+        if reference.optional:
+            continue
+        pods = [pod for pod in reference.pods if pod.status.phase not in _FINISHED and not _is_brand_new(view, pod)]
+        if pods:
+            needing.append(replace(reference, pods=pods))
+    return needing
 
 
 def _is_brand_new(view: ClusterView, pod: Pod) -> bool:
@@ -119,7 +130,7 @@ def waits(pod: Pod) -> bool:
 
 def distinct_pods(references: Iterable[Reference]) -> list[Pod]:
     """The pods of some references, each once: those that wait first, then by name."""
-    pods = {reference.pod.ref: reference.pod for reference in references}
+    pods = {pod.ref: pod for reference in references for pod in reference.pods}
     return sorted(pods.values(), key=lambda pod: (not waits(pod), pod.name))
 
 
@@ -130,7 +141,7 @@ def missing_references(view: ClusterView, kind: type[Resource], code: Code) -> I
         if target.kind == kind.kind and _is_missing(view, kind, target):
             if here := needed(view, references):
                 yield missing_reference(view, target, code, here)
-            if any(reference.pod.status.phase not in _FINISHED for reference in references):
+            if any(pod.status.phase not in _FINISHED for reference in references for pod in reference.pods):
                 known.add(target)
     for target, templates in template_references(view, kind.kind).items():
         if target not in known and _is_missing(view, kind, target):
@@ -182,7 +193,7 @@ def paths(references: Sequence[Reference], limit: int = 10) -> list[tuple[str, o
     """Where pods name an object, as evidence: each path once, with the pods that have it."""
     by_path: defaultdict[str, list[str]] = defaultdict(list)
     for reference in references:
-        by_path[reference.path].append(reference.pod.name)
+        by_path[reference.path] += [pod.name for pod in reference.pods]
     return [(f"Pod {path}", joined(dict.fromkeys(names))) for path, names in list(by_path.items())[:limit]]
 
 
@@ -190,7 +201,7 @@ def mask(references: Iterable[Reference]) -> list[str]:
     """What ``paths`` and messages name of the user's: pods, containers, volumes and variables."""
     names: dict[str, None] = {}
     for reference in references:
-        names[reference.pod.name] = None
+        names.update((pod.name, None) for pod in reference.pods)
         names.update(dict.fromkeys(_BRACKETED.findall(reference.path)))
     return list(names)
 

@@ -35,3 +35,15 @@ def test_a_warning_about_an_object_with_a_finding_of_its_own_is_evidence_there()
     [finding] = diagnose_all(manifest)
     assert finding.code == "PodFailed"
     assert any("telling words" in fact.value for fact in finding.evidence)
+
+
+def test_a_warning_that_a_finding_quotes_already_is_not_quoted_twice():
+    manifest = pod("phase: Failed, reason: NodeLost") + event("Odd", "telling words")
+    [finding] = diagnose_all(manifest)
+    assert [fact.value for fact in finding.evidence].count("telling words") == 1
+
+
+def test_a_warning_about_an_object_of_which_only_something_minor_is_said_stays_a_row():
+    unused = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: old, namespace: shop, creationTimestamp: '2026-01-01T00:00:00Z'}\n"
+    rows = diagnose_all(unused + event("Odd", "telling words", kind="ConfigMap", name="old"))
+    assert [(row.code, row.severity) for row in rows] == [("EventWarning", "warning"), ("ConfigMapUnused", "info")]

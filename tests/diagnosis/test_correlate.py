@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8sgpt_magic.cluster.resources import ObjectRef
-from k8sgpt_magic.diagnosis.correlate import WARNING_EVENT, correlate
-from k8sgpt_magic.findings import Evidence, Finding
+from k8sgpt_magic.diagnosis.correlate import correlate
+from k8sgpt_magic.findings import Finding
 
 
 def _finding(kind, name, code="Code", severity="critical", because=(), **fields):
@@ -52,30 +52,6 @@ def test_what_is_only_worth_knowing_causes_nothing():
 def test_two_that_blame_each_other_do_not_go_round_for_ever():
     causes = _causes(_finding("Pod", "a", because=["Pod/b"]), _finding("Pod", "b", because=["Pod/a"]))
     assert causes == {"Pod/a": "Pod/shop/b/Code", "Pod/b": "Pod/shop/a/Code"}
-
-
-def test_a_bare_event_becomes_evidence_where_its_object_has_a_finding():
-    event = _finding(
-        "Pod",
-        "a",
-        code=WARNING_EVENT,
-        severity="warning",
-        key="BackOff",
-        evidence=(Evidence("event BackOff", "back-off"),),
-    )
-    [kept] = correlate([_finding("Pod", "a", code="Pull"), event])
-    assert kept.code == "Pull"
-    assert kept.evidence == (Evidence("event BackOff", "back-off"),)
-
-
-def test_a_bare_event_stays_a_row_where_there_is_none():
-    event = _finding("Pod", "a", code=WARNING_EVENT, severity="warning", key="BackOff")
-    info = _finding("Pod", "b", severity="info")
-    other = _finding("Pod", "b", code=WARNING_EVENT, severity="warning", key="BackOff")
-    assert {finding.name for finding in correlate([event, info, other]) if finding.code == WARNING_EVENT} == {
-        "a",
-        "b",
-    }
 
 
 def test_a_finding_that_comes_twice_is_kept_once():
