@@ -364,7 +364,7 @@ def _target_port_missing(service: Service, pods: list[Pod]) -> Iterator[Finding]
     ]
     if not named:
         return
-    # Pods of one template share their containers. Native sidecars (init containers that stay) have ports of their own.
+    # Pods of one template share their containers; native sidecars (init containers that stay) have ports too.
     templates = {id(each): each for pod in pods for each in (pod.spec.containers, pod.spec.init_containers)}
     names = {
         (port.name, port.protocol)
