@@ -25,6 +25,10 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
 
+# Seconds that a request takes to be on its way; a server takes many times that to make a page.
+_SENDING = 0.002
+
+
 class NoList(Exception):
     """An answer that is not the list asked for; ``str()`` says what it is."""
 
@@ -77,6 +81,8 @@ async def pages(
                     raise NoList("the server sends the same page again and again")
                 next_query = query | {"continue": token}
                 following = asyncio.create_task(connection.get(reading, path, next_query, accept, result))
+                # The caller decodes without giving way, so the request has to leave before it does.
+                await asyncio.wait([following], timeout=_SENDING)
             yield tables.secret_list(body) if accept == tables.ACCEPT else body
             if following is None:
                 return
