@@ -182,11 +182,11 @@ class Connection:
         if result is not None:
             result.requests += 1
         try:
-            async with self._session().get(
+            async with self._session(access.proxy).get(
                 access.server + path,
                 params=query,
-                headers={"Accept": accept, **reading.headers},
-                proxy=access.proxy,
+                headers=[("Accept", accept), *reading.headers.items(), *access.impersonation],
+                proxy=None if _is_socks(access.proxy) else access.proxy,
                 ssl=access.tls or True,
                 server_hostname=access.server_name,
                 # A server elsewhere is nobody to show the credentials to.
@@ -205,14 +205,16 @@ class Connection:
             result.bytes += len(body)
         return body
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, proxy: str | None) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._client is None or self._client.closed or self._loop is not loop:
             self._loop = loop
             self._client = aiohttp.ClientSession(
                 # How many requests are under way is each read's own to say. The resolver is the system's, which
                 # knows of VPNs and /etc/hosts what aiohttp's other one does not.
-                connector=aiohttp.TCPConnector(limit=0, resolver=aiohttp.ThreadedResolver()),
+                connector=_socks_connector(proxy)
+                if proxy and _is_socks(proxy)
+                else aiohttp.TCPConnector(limit=0, resolver=aiohttp.ThreadedResolver()),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 headers={
                     "User-Agent": f"k8sgpt-magic/{__version__}",
@@ -239,6 +241,18 @@ class Connection:
                 f"{_PLUGIN_SECONDS:.0f} s.",
                 advice="A credential plugin may be waiting for you to log in: run kubectl once in a terminal.",
             ) from None
+
+
+def _is_socks(proxy: str | None) -> bool:
+    return proxy is not None and proxy.lower().startswith("socks5:")
+
+
+def _socks_connector(proxy: str) -> aiohttp.BaseConnector:
+    # Not of aiohttp's own, and few need it.
+    from aiohttp_socks import ProxyConnector
+
+    # The proxy looks names up: often only it knows those of the cluster's network.
+    return ProxyConnector.from_url(proxy, limit=0, rdns=True)
 
 
 def _is_worth_another_try(state: tenacity.RetryCallState, reading: Reading) -> bool:

@@ -15,8 +15,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote as quote_key
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined, unused-ignore]
 
@@ -38,7 +40,8 @@ _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFil
 class Access(Struct):
     """What a connection needs. ``namespace`` is the context's; ``user`` the kubeconfig's name for the credentials.
 
-    The authorization header is asked of ``authorization`` for each read, since tokens expire.
+    The authorization header is asked of ``authorization`` for each read, since tokens expire. ``impersonation`` are
+    the headers, of which some may come several times, by which that user acts as another.
     """
 
     server: str
@@ -49,6 +52,7 @@ class Access(Struct):
     server_name: str | None
     proxy: str | None
     configuration: Any
+    impersonation: tuple[tuple[str, str], ...] = ()
 
     @property
     def host(self) -> str:
@@ -143,11 +147,12 @@ def _from_files(merged: _Merged, name: str) -> Access:
     entry = merged.find("contexts", name)
     cluster = merged.find("clusters", str(entry.get("cluster") or ""))
     user = str(entry.get("user") or "")
+    login = merged.find("users", user)
     config = {
         "current-context": name,
         "contexts": [{"name": name, "context": entry}],
         "clusters": [{"name": entry.get("cluster"), "cluster": cluster}] if cluster else [],
-        "users": [{"name": user, "user": merged.find("users", user)}],
+        "users": [{"name": user, "user": login}],
     }
     configuration = Configuration()
     with _plugin_errors(name):
@@ -161,7 +166,29 @@ def _from_files(merged: _Merged, name: str) -> Access:
                 advice="kubectl config view shows what is in it.",
             ) from error
     proxy = str(cluster.get("proxy-url") or "")
-    return _access(configuration, name, str(entry.get("namespace") or "default"), user, proxy)
+    access = _access(configuration, name, str(entry.get("namespace") or "default"), user, proxy)
+    access.impersonation = tuple(_impersonation(name, login))
+    return access
+
+
+def _impersonation(context: str, login: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The headers for ``as``, ``as-uid``, ``as-groups`` and ``as-user-extra`` of a kubeconfig's user.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation
+    """
+    user, uid, groups, extra = (login.get(key) for key in ("as", "as-uid", "as-groups", "as-user-extra"))
+    if not user and (uid or groups or extra):
+        raise KubeconfigError(f"The context {context!r} names groups to act in, but not the user to act as (as).")
+    headers = [("Impersonate-User", user), ("Impersonate-Uid", uid)]
+    headers += [("Impersonate-Group", group) for group in (groups if isinstance(groups, list) else ())]
+    for key, values in extra.items() if isinstance(extra, dict) else ():
+        name = f"Impersonate-Extra-{quote_key(str(key).lower(), safe='')}"
+        headers += [(name, value) for value in (values if isinstance(values, list) else ())]
+    for name, value in headers:
+        if value:
+            if set(str(value)) & set("\r\n\0"):
+                raise KubeconfigError(f"The context {context!r} acts as a user with a line break in it.")
+            yield name, str(value)
 
 
 def _in_cluster() -> Access:
@@ -211,11 +238,16 @@ def _proxy(context: str, server: str, named: str) -> str | None:
     if proxy is None:
         return None
     scheme = proxy.partition("://")[0].lower()
-    if scheme not in ("http", "https"):
+    if scheme not in ("http", "https", "socks5"):
         raise KubeconfigError(
             f"Context {context!r} is reached through a proxy of the kind {quote(scheme, 20)!r}; "
-            "only http and https proxies are supported.",
+            "only http, https and socks5 proxies are supported.",
             advice="Set proxy-url in the kubeconfig (or HTTPS_PROXY) to one of those.",
+        )
+    if scheme == "socks5" and find_spec("aiohttp_socks") is None:
+        raise KubeconfigError(
+            f"Context {context!r} is reached through a SOCKS proxy, which needs the package aiohttp-socks.",
+            advice="Install it: pip install 'k8sgpt-magic[socks]'",
         )
     return proxy
 

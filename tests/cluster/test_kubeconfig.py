@@ -24,7 +24,15 @@ from aiohttp import web
 from k8sgpt_magic.cluster import kubeconfig as kubeconfigs
 from k8sgpt_magic.cluster.live import LiveSource
 from k8sgpt_magic.cluster.resources import Node, Pod
-from k8sgpt_magic.errors import K8sGPTError, KubeconfigError, NoKubeconfig, Unauthorized, UnknownContext, Unreachable
+from k8sgpt_magic.errors import (
+    Forbidden,
+    K8sGPTError,
+    KubeconfigError,
+    NoKubeconfig,
+    Unauthorized,
+    UnknownContext,
+    Unreachable,
+)
 from tests.cluster.reading import PODS, names, read, with_source
 from tests.cluster.servers import ScriptedServer, kubeconfig, page, pod, status
 from tests.controlplane.controlplane import ControlPlane
@@ -411,9 +419,107 @@ def test_what_no_proxy_exempts_is_reached_directly(tmp_path, monkeypatch, addres
     assert kubeconfigs.load("", str(kubeconfig(tmp_path, address))).proxy is None
 
 
-def test_a_proxy_that_is_not_http_is_said_not_to_be_supported(tmp_path):
-    with pytest.raises(KubeconfigError, match="'socks5'"):
-        read(kubeconfig(tmp_path, "http://api.example.test", **{"proxy-url": "socks5://127.0.0.1:1080"}))
+def test_a_proxy_of_another_kind_is_said_not_to_be_supported(tmp_path):
+    with pytest.raises(KubeconfigError, match="'socks4'"):
+        read(kubeconfig(tmp_path, "http://api.example.test", **{"proxy-url": "socks4://127.0.0.1:1080"}))
+
+
+class Socks:
+    """A SOCKS5 proxy without a password that connects everybody with one port of this machine.
+
+    Source: https://www.rfc-editor.org/rfc/rfc1928
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.asked_for: list[str] = []
+
+    async def __aenter__(self) -> Socks:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"socks5://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\x05\x00")
+        _, _, _, kind = await reader.readexactly(4)
+        assert kind == 3, "a name, which the proxy is to look up"
+        [length] = await reader.readexactly(1)
+        self.asked_for.append((await reader.readexactly(length)).decode())
+        await reader.readexactly(2)
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        with suppress(OSError, asyncio.CancelledError):
+            await asyncio.gather(_copied(reader, server_writer), _copied(server_reader, writer))
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+def test_a_socks_proxy_is_used_and_looks_up_the_name_itself(server, tmp_path):
+    server.answers(PODS, lambda: page(pod("through-the-proxy")))
+
+    async def through() -> tuple[list[str], list[str]]:
+        async with Socks(server.port) as socks:
+            path = kubeconfig(tmp_path, "http://api.example.test:6443", **{"proxy-url": socks.url})
+            source = LiveSource(kubeconfig=str(path))
+            try:
+                return [each.name for read in await source.read([Pod]) for each in read.objects], socks.asked_for
+            finally:
+                await source.close()
+
+    pods, asked_for = asyncio.run(through())
+    assert pods == ["through-the-proxy"]
+    assert set(asked_for) == {"api.example.test"}
+
+
+# --- acting as somebody else -----------------------------------------------------------------------------
+
+
+def test_a_user_may_act_as_another_with_groups_and_all_else(server, tmp_path):
+    seen: list[list[tuple[str, str]]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        seen.append([(key, value) for key, value in request.headers.items() if key.startswith("Impersonate")])
+        return page(pod("one"))
+
+    server.on(PODS, handler)
+    user = {
+        "token": "mine", "as": "jane", "as-uid": "42", "as-groups": ["dev", "ops"],
+        "as-user-extra": {"example.com/reason": ["incident"]},
+    }  # fmt: skip
+    read(kubeconfig(tmp_path, server.url, user=user), Pod)
+    assert seen == [
+        [
+            ("Impersonate-User", "jane"),
+            ("Impersonate-Uid", "42"),
+            ("Impersonate-Group", "dev"),
+            ("Impersonate-Group", "ops"),
+            ("Impersonate-Extra-example.com%2Freason", "incident"),
+        ]
+    ]
+
+
+def test_groups_without_a_user_to_act_as_are_a_mistake(server, tmp_path):
+    with pytest.raises(KubeconfigError, match="not the user to act as"):
+        read(kubeconfig(tmp_path, server.url, user={"as-groups": ["dev"]}), Pod)
+
+
+def test_a_real_api_server_lets_an_admin_act_as_somebody_with_fewer_rights(control_plane: ControlPlane, tmp_path):
+    config = yaml.safe_load(control_plane.kubeconfig("admin").read_text())
+    config["users"][0]["user"]["as"] = "nobody"
+    path = tmp_path / "as-nobody"
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(Forbidden, match="nobody"):
+        read(path, Pod)
 
 
 def test_a_proxy_that_does_not_answer_is_told_from_the_server_and_its_password_kept(tmp_path):
