@@ -55,6 +55,28 @@ class Commands:
             print(stats.render(findings.summary))
         return findings if parsed.output == "frame" else export(findings, parsed.output)
 
+    def watch(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views import watching
+
+        if parsed.seconds is not None and parsed.seconds <= 0:
+            raise InvalidOption("--for must be more than 0 seconds")
+        watch = self._session.watch(
+            parsed.namespace,
+            all_namespaces=parsed.all_namespaces,
+            filter=parsed.filter,
+            selector=parsed.selector,
+            severity=parsed.severity,
+            interval=parsed.interval,
+            progress=self._progress(parsed),
+            **_cluster(parsed),
+        )
+        in_notebook = getattr(self._shell, "kernel", None) is not None
+        if in_notebook and not parsed.wait and parsed.seconds is None:
+            return watch
+        view = watching.NotebookView(watch) if in_notebook else watching.Lines()
+        watching.wait(watch, view, parsed.seconds)
+        return watch.shown() if self._shell is not None else None
+
     def analyzers(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views.catalogue import catalogue
 
