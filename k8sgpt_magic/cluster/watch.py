@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 # The server ends a watch after a time within these, another for each, so that they do not all come back at once.
 _LASTS = (240, 480)
-# API servers send a bookmark about once a minute, so a connection that is silent for longer may be a dead one.
+# API servers send a bookmark about once a minute where there was anything to tell. A connection that is silent for
+# longer may be a dead one; where it is not, resuming it costs one request.
 _QUIET = 90.0
 _POLL = 30.0
 # A watch that lasted this long, or that brought anything, was none that failed.
