@@ -73,8 +73,7 @@ class Commands:
         in_notebook = getattr(self._shell, "kernel", None) is not None
         if in_notebook and not parsed.wait and parsed.seconds is None:
             return watch
-        view = watching.NotebookView(watch) if in_notebook else watching.Lines()
-        watching.wait(watch, view, parsed.seconds)
+        watching.wait(watch, in_notebook=in_notebook, seconds=parsed.seconds)
         return watch.shown() if self._shell is not None else None
 
     def analyzers(self, parsed: argparse.Namespace) -> Any:

@@ -91,6 +91,7 @@ class Watch:
         self._views: list[WatchView] = []
         self._frame: tuple[State, Findings] | None = None
         self._changed = asyncio.Event()
+        self._troubled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._present: dict[str, Finding] = {}
         self._reason = "stopped"
@@ -207,12 +208,10 @@ class Watch:
             await asyncio.wait([self._task], timeout=_STOP_SECONDS)
 
     async def _run(self, following: Following, judge: Judge) -> None:
-        def on_trouble() -> None:
-            self._show(trouble=following.trouble, note=following.note)
-
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(following.run(on_change=self._changed.set, on_trouble=on_trouble))
+                group.create_task(following.run(on_change=self._changed.set, on_trouble=self._troubled.set))
+                group.create_task(self._tell_of_trouble(following))
                 group.create_task(self._judge_again_and_again(following, judge))
         except ExceptionGroup as group_of_one:
             error = group_of_one.exceptions[0]
@@ -221,6 +220,15 @@ class Watch:
             await following.source.close()
             self._show(ended=self._reason, until=datetime.now(UTC), trouble="")
             self._finished.set()
+
+    async def _tell_of_trouble(self, following: Following) -> None:
+        while True:
+            await self._troubled.wait()
+            # What befalls one kind mostly befalls all of them.
+            await asyncio.sleep(_SETTLE)
+            self._troubled.clear()
+            if (following.trouble, following.note) != (self.state.trouble, self.state.note):
+                self._show(trouble=following.trouble, note=following.note)
 
     async def _judge_again_and_again(self, following: Following, judge: Judge) -> None:
         loop = asyncio.get_running_loop()

@@ -238,6 +238,8 @@ class _WatchedList:
         if error is None or (isinstance(error, Answered) and error.status == 410 and state.attempt_number == 1):
             return
         told = error.message if isinstance(error, K8sGPTError) else reason(error)
+        if isinstance(error, Answered) and error.status == 401:
+            told += ": log in again, it goes on with the new token"
         if told != self.trouble:
             self.trouble = told
             self._following.on_trouble()

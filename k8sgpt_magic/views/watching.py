@@ -6,6 +6,7 @@ shows how things stood. Only the button that stops the watch is a widget, and it
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import shutil
 from collections import Counter
@@ -92,19 +93,18 @@ def display(watch: Watch) -> None:
         print(text(watch.state))
 
 
-def wait(watch: Watch, view: NotebookView | Lines, seconds: float | None = None) -> None:
+def wait(watch: Watch, *, in_notebook: bool, seconds: float | None = None) -> None:
     """Show a watch until it ends, the time is over or an interrupt comes, and stop it."""
-    watch.add_view(view)
-    told = view.print if isinstance(view, Lines) else None
-    try:
-        watch.wait(seconds, on_wait=told)
-    except KeyboardInterrupt:
-        # The way to end it, and so no error.
-        pass
-    finally:
-        watch.stop()
-        if told:
-            told()
+    lines = None if in_notebook else Lines()
+    # An interrupt is the way to end it, and so no error.
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            watch.add_view(lines or NotebookView(watch))
+            watch.wait(seconds, on_wait=lines.print if lines else None)
+        finally:
+            watch.stop()
+            if lines:
+                lines.print()
 
 
 class NotebookView:

@@ -41,6 +41,14 @@ def pod(name: str, namespace: str = "shop") -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": namespace}, "status": {"phase": "Running"}}
 
 
+async def _silent(request: web.Request) -> web.StreamResponse:
+    """A watch of what never changes."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    await asyncio.Event().wait()
+    return response
+
+
 class ScriptedServer:
     """An HTTP server on a port of its own. ``on`` sets what a path answers; all others give an empty list.
 
@@ -117,6 +125,8 @@ class ScriptedServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path, dict(request.query), dict(request.headers)))
         handler = self.handlers.get(request.path)
+        if handler is None and "watch" in request.query:
+            handler = _silent
         return await handler(request) if handler else page()
 
     def _serve(self) -> None:
