@@ -9,6 +9,7 @@ from typing import Any
 from k8sgpt_magic import options
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT, Session
+from k8sgpt_magic.wording import count
 
 DEFAULTS: Mapping[str, Any] = {"max_age": MAX_AGE, "timeout": TIMEOUT, "max_concurrency": MAX_CONCURRENCY}
 
@@ -58,6 +59,9 @@ class Commands:
     def watch(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views import watching
 
+        if parsed.stop:
+            print(f"Stopped {count(self._session.stop_watches(), 'watch')}.")
+            return None
         if parsed.seconds is not None and parsed.seconds <= 0:
             raise InvalidOption("--for must be more than 0 seconds")
         watch = self._session.watch(

@@ -110,6 +110,7 @@ SUBCOMMANDS = (
             _flag("--wait", help="keep the cell running until it is interrupted"),
             _value("--for", help="keep the cell running for so many seconds, then stop", metavar="SECONDS",
                    type=float, default=None, dest="seconds"),
+            _flag("--stop", help="stop all watches that go on in the background"),
             _flag("-q", "--quiet", help="no progress bar"),
         ),
         examples=("%k8sgpt watch --namespace shop", "w = %k8sgpt watch --severity warning --for 300"),

@@ -243,6 +243,14 @@ class Session:
         self._watches[:] = [each for each in self._watches if each.is_running] + [watch]
         return watch
 
+    def stop_watches(self) -> int:
+        """Stop all watches that go on, and say how many there were."""
+        going_on = [each for each in self._watches if each.is_running]
+        for each in going_on:
+            each.stop()
+        self._watches.clear()
+        return len(going_on)
+
     def source(self, query: Query) -> Source:
         """The source that a query is about, opened once a session."""
         from k8sgpt_magic.cluster.open import open_source

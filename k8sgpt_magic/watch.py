@@ -125,7 +125,7 @@ class Watch:
         names = ("severity", "code", "kind", "namespace", "name", "container", "message", "id")
         rows = [
             (change.at, change.what, *(getattr(change.finding, name) for name in names))
-            for change in list(self._changes)
+            for change in self._changes.copy()
         ]
         frame = pd.DataFrame(rows, columns=["at", "change", *names])
         return frame.astype({"at": "datetime64[ns, UTC]"})
@@ -161,8 +161,13 @@ class Watch:
                 on_wait()
 
     def stop(self, why: str = "stopped") -> None:
-        """End the watch: when this returns its connections are closed. Stopping it again does nothing."""
-        if self.is_running and self._engine.is_running:
+        """End the watch: when this returns its connections are closed. Stopping it again does nothing.
+
+        Called by a view it returns at once, as what it would wait for is waiting for the view.
+        """
+        if _is_loop_of(self._task):
+            self._cancel(why)
+        elif self.is_running and self._engine.is_running:
             self._engine.run(self.end(why))
 
     def __enter__(self) -> Watch:
@@ -202,10 +207,14 @@ class Watch:
         await asyncio.sleep(0)
 
     async def end(self, why: str = "stopped") -> None:
+        self._cancel(why)
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=_STOP_SECONDS)
+
+    def _cancel(self, why: str) -> None:
         if self._task is not None and not self._task.done():
             self._reason = why
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=_STOP_SECONDS)
 
     async def _run(self, following: Following, judge: Judge) -> None:
         try:
@@ -273,3 +282,11 @@ class Watch:
                 view.show(self._state)
             except Exception:  # noqa: BLE001 - a view that cannot be shown any more must not end the watch
                 self._views.remove(view)
+
+
+def _is_loop_of(task: asyncio.Task[None] | None) -> bool:
+    """Whether this code is run by the very loop that the task is on."""
+    try:
+        return task is not None and asyncio.get_running_loop() is task.get_loop()
+    except RuntimeError:
+        return False

@@ -175,6 +175,41 @@ def test_selectors_and_severities_are_those_of_an_analysis(control_plane, sessio
     assert set(severe.findings.severity) == {"critical"}
 
 
+def test_who_may_read_one_namespace_watches_that_one(control_plane, session):
+    watch = session.watch(kubeconfig=str(control_plane.kubeconfig("reader")), interval=0.2, filter="po")
+    control_plane.api.apply(BROKEN, "team-a")
+    try:
+        until(lambda: "PodImagePullBackOff checkout" in codes(watch), lambda: watch)
+        assert "pods" in str(watch.findings.attrs["unreadable"])
+        assert watch.state.trouble == ""
+        assert watch.state.note == ""
+    finally:
+        control_plane.api.delete("Pod", "checkout", "team-a", grace_seconds=0)
+
+
+def test_a_view_may_stop_the_watch(server, session, tmp_path):
+    server.watches("/api/v1/pods", [event("ADDED", **WAITING)])
+    watch = session.watch(kubeconfig=str(kubeconfig(tmp_path, server.url)), filter="po", interval=0.1)
+
+    class UntilTheFirst:
+        def show(self, state: Any) -> None:
+            if state.new:
+                watch.stop("seen enough")
+
+    watch.add_view(UntilTheFirst())
+    watch.wait(SECONDS)
+    assert watch.state.ended == "seen enough"
+    assert session.stop_watches() == 0
+
+
+def test_all_watches_are_stopped_at_once(server, session, tmp_path):
+    config = str(kubeconfig(tmp_path, server.url))
+    watches = [session.watch(kubeconfig=config, filter=kind) for kind in ("po", "svc")]
+    assert session.stop_watches() == 2
+    assert not any(each.is_running for each in watches)
+    until(lambda: not server.open_connections)
+
+
 def test_while_one_watches_others_analyze(session, admin):
     with session.watch(kubeconfig=admin, filter="po") as watch:
         assert session.analyze(kubeconfig=admin, filter="po").attrs["kinds"]

@@ -208,6 +208,7 @@ class LiveSource:
                     if on_page:
                         on_page(kind.kind, namespace, len(read.objects), False)
         result.objects = len(read.objects)
+        read.failure = recorded.failure
         if on_page:
             on_page(kind.kind, namespace, len(read.objects), True)
         return read

@@ -43,6 +43,8 @@ _WORKED = 5.0
 # After so many refusals in a row the list itself may help where resuming does not.
 _RESUMES = 3
 _CREDENTIALS_SERVE = 60.0
+# A credential plugin may open a browser for somebody to log in: not once for each kind, and not all the time.
+_LOGIN_AGAIN = 15.0
 # Objects are at most 1.5 MB in etcd; what has no line's end by then is something else.
 _LONGEST_LINE = 2**25
 
@@ -88,6 +90,7 @@ class Following:
         self._others: list[Read] = []
         self._reading: Reading | None = None
         self._reading_since = 0.0
+        self._no_credentials: K8sGPTError | None = None
         self._renewal = asyncio.Lock()
 
     async def start(
@@ -144,16 +147,26 @@ class Following:
         """Credentials for a request that may come at any time: those of a minute ago, unless they were of no use."""
         async with self._renewal:
             age = asyncio.get_running_loop().time() - self._reading_since
+            if self._no_credentials is not None and age < _LOGIN_AGAIN:
+                raise self._no_credentials
             if self._reading is None or age > _CREDENTIALS_SERVE:
-                self._reading = await self.source.connection.begin(self._max_concurrency, self._timeout)
+                self._no_credentials = None
+                try:
+                    self._reading = await self.source.connection.begin(self._max_concurrency, self._timeout)
+                except K8sGPTError as error:
+                    self._no_credentials = error
+                    raise
+                finally:
+                    self._reading_since = asyncio.get_running_loop().time()
                 # Each request has its own time.
                 self._reading.deadline = None
-                self._reading_since = asyncio.get_running_loop().time()
             return self._reading
 
-    def distrust(self, reading: Reading) -> None:
+    def distrust(self, reading: Reading, failure: RequestFailed) -> None:
         """Find the way and the credentials anew for the next request, as a failure may be due to either."""
-        if self._reading is reading:
+        age = asyncio.get_running_loop().time() - self._reading_since
+        is_refused = isinstance(failure, Answered) and failure.status == 401
+        if self._reading is reading and not (is_refused and age < _LOGIN_AGAIN):
             self._reading = None
 
 
@@ -211,7 +224,7 @@ class _WatchedList:
                 await self._poll()
             await self._watch(reading)
         except RequestFailed as failure:
-            self._following.distrust(reading)
+            self._following.distrust(reading, failure)
             if not isinstance(failure, Answered):
                 raise
             if failure.status in (403, 405):
@@ -260,6 +273,8 @@ class _WatchedList:
         read = await self._following.source.read_one(reading, self.kind, self._read.namespace)
         if read.result.status != "read":
             # What was known of it stays: taken for gone, every problem in it would look resolved.
+            if isinstance(read.failure, Answered) and read.failure.status == 401:
+                raise read.failure
             raise Interrupted(f"{self.kind.plural} could not be listed, {read.result.reason}")
         if self._take(read):
             self._following.on_change()

@@ -27,7 +27,7 @@ LINES = 20
 
 _STYLE = """<style>
 .k8sgpt-mark{ font-weight:600;white-space:nowrap }
-.k8sgpt-resolved td:not(:first-child){ opacity:.65;text-decoration:line-through }
+.k8sgpt-resolved td:not(:first-child){ text-decoration:line-through }
 </style>"""
 
 

@@ -335,7 +335,8 @@ def test_of_secrets_come_no_values(server, tmp_path):
             assert query["includeObject"] == "Metadata"
 
 
-def test_new_credentials_are_taken_up(server, tmp_path):
+def test_new_credentials_are_taken_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "_LOGIN_AGAIN", 0.5)
     accepted = {"token": "old"}
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -362,6 +363,26 @@ def test_new_credentials_are_taken_up(server, tmp_path):
             kubeconfig(tmp_path, server.url, user={"token": "new"})
             await followed.until(lambda: followed.names() == ["one", "two"])
             assert followed.trouble == ""
+
+    asyncio.run(main())
+
+
+def test_a_plugin_is_not_run_for_each_kind_and_all_the_time(server, tmp_path):
+    runs = tmp_path / "runs"
+    plugin = tmp_path / "plugin"
+    token = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}
+    plugin.write_text(f"#!/bin/sh\necho run >> {runs}\ncat <<'E'\n{json.dumps(token)}\nE\n")
+    plugin.chmod(0o755)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    paths = [kind.api_path(kind.home) for kind in KINDS.values()]
+    for path in paths:
+        server.watches(path, *[lambda: status(401, "Unauthorized")] * 99)
+
+    async def main() -> None:
+        async with follow(kubeconfig(tmp_path, server.url, user=user), *KINDS.values()) as followed:
+            before = len(runs.read_text().splitlines())
+            await followed.until(lambda: all(len(watched(server, path)) >= 3 for path in paths))
+            assert len(runs.read_text().splitlines()) - before <= 3
 
     asyncio.run(main())
 
