@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from k8sgpt_magic.findings import Code, Evidence, Finding
     from k8sgpt_magic.frame import Findings
     from k8sgpt_magic.session import Session
+    from k8sgpt_magic.watch import Watch
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Findings",
     "K8sGPTError",
     "Session",
+    "Watch",
     "analyze",
     "analyzer",
     "shared_session",
@@ -38,6 +40,7 @@ _LAZY = {
     "Findings": "frame",
     "K8sGPTError": "errors",
     "Session": "session",
+    "Watch": "watch",
     "analyzer": "analyzers",
 }
 

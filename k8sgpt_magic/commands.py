@@ -9,6 +9,7 @@ from typing import Any
 from k8sgpt_magic import options
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT, Session
+from k8sgpt_magic.wording import count
 
 DEFAULTS: Mapping[str, Any] = {"max_age": MAX_AGE, "timeout": TIMEOUT, "max_concurrency": MAX_CONCURRENCY}
 
@@ -54,6 +55,30 @@ class Commands:
         if parsed.stats:
             print(stats.render(findings.summary))
         return findings if parsed.output == "frame" else export(findings, parsed.output)
+
+    def watch(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views import watching
+
+        if parsed.stop:
+            print(f"Stopped {count(self._session.stop_watches(), 'watch')}.")
+            return None
+        if parsed.seconds is not None and parsed.seconds <= 0:
+            raise InvalidOption("--for must be more than 0 seconds")
+        watch = self._session.watch(
+            parsed.namespace,
+            all_namespaces=parsed.all_namespaces,
+            filter=parsed.filter,
+            selector=parsed.selector,
+            severity=parsed.severity,
+            interval=parsed.interval,
+            progress=self._progress(parsed),
+            **_cluster(parsed),
+        )
+        in_notebook = getattr(self._shell, "kernel", None) is not None
+        if in_notebook and not parsed.wait and parsed.seconds is None:
+            return watch
+        watching.wait(watch, in_notebook=in_notebook, seconds=parsed.seconds)
+        return watch.shown() if self._shell is not None else None
 
     def analyzers(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views.catalogue import catalogue

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from k8sgpt_magic.cluster.names import nearest
 from k8sgpt_magic.findings import SEVERITIES
-from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT
+from k8sgpt_magic.session import INTERVAL, MAX_AGE, MAX_CONCURRENCY, TIMEOUT
 
 OUTPUTS = ("frame", "json", "yaml", "markdown", "text")
 
@@ -64,19 +64,23 @@ _NAMESPACES = (
     _flag("-A", "--all-namespaces", help="all namespaces, whatever -n says"),
 )  # fmt: skip
 
+_REPORTED = (
+    _value("-f", "--filter", help="kinds to report on, by name, plural or short name (po, deploy, pvc); "
+           "may be repeated or a comma list. Default: see %%k8sgpt analyzers", metavar="KIND",
+           action="append", default=[], completes="kind"),
+    _value("-l", "--selector", help="report only on objects with these labels, in kubectl's grammar: "
+           "'app=web,tier in (a,b),!canary'", metavar="SELECTOR", default=""),
+    _value("--severity", help=f"the least severity to report: {', '.join(SEVERITIES)}", metavar="SEVERITY",
+           default="", completes="severity"),
+)  # fmt: skip
+
 SUBCOMMANDS = (
     Subcommand(
         "analyze",
         "Find what is wrong in a cluster, worst first, root causes before what follows from them.",
         (
             *_NAMESPACES,
-            _value("-f", "--filter", help="kinds to report on, by name, plural or short name (po, deploy, pvc); "
-                   "may be repeated or a comma list. Default: see %%k8sgpt analyzers", metavar="KIND",
-                   action="append", default=[], completes="kind"),
-            _value("-l", "--selector", help="report only on objects with these labels, in kubectl's grammar: "
-                   "'app=web,tier in (a,b),!canary'", metavar="SELECTOR", default=""),
-            _value("--severity", help=f"the least severity to report: {', '.join(SEVERITIES)}", metavar="SEVERITY",
-                   default="", completes="severity"),
+            *_REPORTED,
             *_CLUSTER,
             _value("--max-age", help="lists read at most this many seconds ago serve again; default: "
                    f"{MAX_AGE:g}", metavar="SECONDS", type=float, default=None),
@@ -92,6 +96,24 @@ SUBCOMMANDS = (
             "df = %k8sgpt analyze -n {ns} --filter po,deploy --severity warning",
             "%k8sgpt analyze --source dump.tar.gz -o markdown",
         ),
+    ),
+    Subcommand(
+        "watch",
+        "Analyze a live cluster and go on: findings are updated in place, new and resolved ones are marked. It runs "
+        "in the background until the button or stop() of the result; in a terminal until Ctrl-C.",
+        (
+            *_NAMESPACES,
+            *_REPORTED,
+            *_CLUSTER,
+            _value("--interval", help=f"seconds between two analyses at the least; default: {INTERVAL:g}",
+                   metavar="SECONDS", type=float, default=INTERVAL),
+            _flag("--wait", help="keep the cell running until it is interrupted"),
+            _value("--for", help="keep the cell running for so many seconds, then stop", metavar="SECONDS",
+                   type=float, default=None, dest="seconds"),
+            _flag("--stop", help="stop all watches that go on in the background"),
+            _flag("-q", "--quiet", help="no progress bar"),
+        ),
+        examples=("%k8sgpt watch --namespace shop", "w = %k8sgpt watch --severity warning --for 300"),
     ),
     Subcommand(
         "analyzers",

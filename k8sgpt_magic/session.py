@@ -16,7 +16,7 @@ from k8sgpt_magic.cluster import selectors
 from k8sgpt_magic.cluster.cache import ListCache
 from k8sgpt_magic.cluster.names import kind_named, nearest
 from k8sgpt_magic.cluster.resources import KINDS, EndpointSlice, Event, Lease, Namespace, ObjectRef, Resource
-from k8sgpt_magic.cluster.source import Read, Source
+from k8sgpt_magic.cluster.source import OnPage, Read, Source
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import Diagnosis, diagnose
 from k8sgpt_magic.engine import Engine, in_thread
@@ -28,15 +28,20 @@ if TYPE_CHECKING:
     from k8sgpt_magic.cluster.archive import Saved
     from k8sgpt_magic.explain.explainer import Explainer
     from k8sgpt_magic.frame import Findings, Summary
+    from k8sgpt_magic.watch import Judge, Watch
 
 T = TypeVar("T")
 
 MAX_AGE = 30.0
 TIMEOUT = 30.0
 MAX_CONCURRENCY = 10
+INTERVAL = 2.0
 
 # Past this many namespaces one list of everything is cheaper than a list for each.
 _LISTED_ONE_BY_ONE = 5
+
+# Kinds whose labels, if any, are not their user's.
+_UNLABELLED = (Event, EndpointSlice, Lease)
 
 
 class Progress(msgspec.Struct):
@@ -84,8 +89,9 @@ class Session:
         self._explainer: Explainer | None = None
         self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis]] | None = None
         self.view: ClusterView | None = None
+        self._watches: list[Watch] = []
         # Connections are closed at exit too, or with this object.
-        weakref.finalize(self, _close, self.engine, self._sources)
+        weakref.finalize(self, _close, self.engine, self._sources, self._watches)
 
     @property
     def last(self) -> Findings | None:
@@ -191,7 +197,59 @@ class Session:
 
     def close(self) -> None:
         """Close connections and end the engine's thread. The session may be used again afterwards."""
-        _close(self.engine, self._sources)
+        _close(self.engine, self._sources, self._watches)
+
+    def watch(
+        self,
+        namespace: str | Sequence[str] = (),
+        *,
+        all_namespaces: bool = False,
+        filter: str | Sequence[str] = (),
+        selector: str = "",
+        severity: str = "",
+        context: str = "",
+        kubeconfig: str = "",
+        source: str = "",
+        max_concurrency: int = MAX_CONCURRENCY,
+        timeout: float = TIMEOUT,
+        interval: float = INTERVAL,
+        progress: ProgressView | None = None,
+    ) -> Watch:
+        """Judge a live cluster, and again whenever it changes: at most once in ``interval`` seconds.
+
+        The other options are those of ``analyze``. Returns after the first analysis; the watch goes on in the
+        background until its ``stop``, the end of a ``with`` or the session's ``close``. One that watched the same
+        before is stopped. Raises as ``analyze`` does, and ``InvalidOption`` for what never changes, such as the demo.
+        """
+        query = Query(
+            namespaces=_listed(namespace),
+            all_namespaces=all_namespaces,
+            filters=_listed(filter),
+            selector=selector,
+            severity=severity,
+            context=context,
+            kubeconfig=kubeconfig,
+            source=source,
+            max_concurrency=max_concurrency,
+            timeout=timeout,
+        )
+        if interval <= 0:
+            raise InvalidOption("--interval must be more than 0 seconds")
+        state = Progress()
+        watch = self._waited(self._watch(query, interval, state), state, progress)
+        for other in self._watches:
+            if other.query == query:
+                other.stop("stopped, as another watch of the same began")
+        self._watches[:] = [each for each in self._watches if each.is_running] + [watch]
+        return watch
+
+    def stop_watches(self) -> int:
+        """Stop all watches that go on, and say how many there were."""
+        going_on = [each for each in self._watches if each.is_running]
+        for each in going_on:
+            each.stop()
+        self._watches.clear()
+        return len(going_on)
 
     def source(self, query: Query) -> Source:
         """The source that a query is about, opened once a session."""
@@ -245,16 +303,11 @@ class Session:
         _check(query)
         source = self.source(query)
         await source.open()
-        kinds = [
-            KINDS[kind] for kind in dict.fromkeys(kind for each in chosen for kind in each.reads) if kind in KINDS
-        ]
+        kinds, analyzers = _needed(chosen)
         progress.kinds = len(kinds)
         namespaces, notes = await self._namespaces(source, query)
         reads, age = await self._read(source, kinds, namespaces, query, progress)
         selected = await self._select(source, kinds, namespaces, query) if query.selector else None
-        # Analyzers of the other kinds that were read anyway can tell what caused what.
-        read_kinds = {kind.kind for kind in kinds}
-        analyzers = [each for each in registered().values() if each in chosen or each.kind in read_kinds]
         progress.analyzers = len(analyzers)
         view, diagnosis = await self._judged(source, reads, namespaces, selected, analyzers, chosen, progress)
         diagnosis = Diagnosis(_at_least(query.severity, diagnosis.findings), diagnosis.errors, diagnosis.seconds)
@@ -263,6 +316,45 @@ class Session:
         summary.age = age
         self.view = view
         return self._remember(diagnosis, summary)
+
+    async def _watch(self, query: Query, interval: float, progress: Progress) -> Watch:
+        from k8sgpt_magic.cluster.live import LiveSource
+        from k8sgpt_magic.cluster.open import open_source
+        from k8sgpt_magic.cluster.watch import Following
+        from k8sgpt_magic.watch import Watch
+
+        chosen = _chosen_analyzers(query.filters)
+        _check(query)
+        # Connections of its own, closed with it.
+        source = open_source(query.source, query.context, query.kubeconfig)
+        if not isinstance(source, LiveSource):
+            raise InvalidOption(
+                f"watch needs a live cluster: {source.context} never changes"
+                if query.source
+                else "watch needs a live cluster, and there is none: name a kubeconfig with --kubeconfig"
+            )
+        watch = None
+        try:
+            await source.open()
+            kinds, analyzers = _needed(chosen)
+            namespaces, notes = await self._namespaces(source, query)
+            progress.kinds, progress.analyzers = len(kinds), len(analyzers)
+            following = Following(source, max_concurrency=query.max_concurrency, timeout=query.timeout)
+            await following.start(
+                kinds,
+                namespaces if len(namespaces) <= _LISTED_ONE_BY_ONE else [],
+                on_page=_counted(progress),
+                fall_back_to=namespaces,
+            )
+            judge = _judge_of(source, query, chosen, analyzers, namespaces, notes, progress)
+            watch = Watch(query, self.engine, interval)
+            await watch.begin(following, judge)
+            return watch
+        except BaseException:
+            if watch is not None:
+                await watch.end()
+            await source.close()
+            raise
 
     async def _judged(
         self,
@@ -363,19 +455,10 @@ class Session:
         query: Query,
         progress: Progress,
     ) -> list[Read]:
-        counts: dict[tuple[str, str], int] = {}
-        already = progress.objects
-
-        def on_page(kind: str, namespace: str, objects: int, finished: bool) -> None:
-            counts[kind, namespace] = objects
-            progress.objects = already + sum(counts.values())
-            # Lists in place of one that was forbidden come on top.
-            progress.kinds_read = min(progress.kinds, progress.kinds_read + finished)
-
         reads = await source.read(
             kinds,
             scopes,
-            on_page=on_page,
+            on_page=_counted(progress),
             max_concurrency=query.max_concurrency,
             timeout=query.timeout,
             fall_back_to=namespaces,
@@ -398,7 +481,7 @@ class Session:
         kept = self.lists.get_selection(key, -1.0 if query.refresh else query.max_age)
         if kept is not None:
             return kept
-        labelled = [kind for kind in kinds if kind not in (Event, EndpointSlice, Lease)]
+        labelled = [kind for kind in kinds if kind not in _UNLABELLED]
         one_by_one = namespaces if len(namespaces) <= _LISTED_ONE_BY_ONE else []
         selected = await source.select(
             labelled, one_by_one, query.selector, max_concurrency=query.max_concurrency, timeout=query.timeout
@@ -426,11 +509,64 @@ class _Stopped(BaseException):
     """Ends the analyzers of an interrupted analysis; nobody waits for them any more."""
 
 
-def _close(engine: Engine, sources: dict[tuple[str, str, str], Source]) -> None:
-    opened = list(sources.values())
+def _counted(progress: Progress) -> OnPage:
+    """Counts into ``progress`` what is read anew."""
+    counts: dict[tuple[str, str], int] = {}
+    already = progress.objects
+
+    def on_page(kind: str, namespace: str, objects: int, finished: bool) -> None:
+        counts[kind, namespace] = objects
+        progress.objects = already + sum(counts.values())
+        # Lists in place of one that was forbidden come on top.
+        progress.kinds_read = min(progress.kinds, progress.kinds_read + finished)
+
+    return on_page
+
+
+def _judge_of(
+    source: Source,
+    query: Query,
+    chosen: Sequence[Analyzer],
+    analyzers: Sequence[Analyzer],
+    namespaces: list[str],
+    notes: list[str],
+    progress: Progress,
+) -> Judge:
+    """What a watch judges its lists with, again and again; the session is not needed for it."""
+    selector = selectors.parse(query.selector)
+
+    async def judge(reads: Sequence[Read]) -> tuple[Diagnosis, Summary]:
+        began = time.perf_counter()
+        progress.analyzers_done = 0
+        view = _view(source, reads, namespaces, _selected(reads, selector) if selector else None)
+        diagnosis = await _judge(view, analyzers, [each.kind for each in chosen], progress)
+        diagnosis = Diagnosis(_at_least(query.severity, diagnosis.findings), diagnosis.errors, diagnosis.seconds)
+        summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
+        summary.seconds = time.perf_counter() - began
+        return diagnosis, summary
+
+    return judge
+
+
+def _selected(reads: Sequence[Read], selector: selectors.Selector) -> frozenset[ObjectRef]:
+    """What the server would select, of objects that are at hand and change all the time."""
+    return frozenset(
+        each.ref
+        for read in reads
+        if KINDS[read.kind] not in _UNLABELLED
+        for each in read.objects
+        if selectors.matches(selector, each.metadata.labels)
+    )
+
+
+def _close(engine: Engine, sources: dict[tuple[str, str, str], Source], watches: list[Watch]) -> None:
+    opened, watching = list(sources.values()), list(watches)
     sources.clear()
+    watches.clear()
 
     async def close_all() -> None:
+        for watch in watching:
+            await watch.end("stopped with the session")
         for source in opened:
             await source.close()
 
@@ -446,6 +582,14 @@ def _chosen_analyzers(filters: Sequence[str]) -> list[Analyzer]:
         return [each for each in analyzers.values() if each.default]
     names = {kind_named(name, list(analyzers)) for name in filters}
     return [each for kind, each in analyzers.items() if kind in names]
+
+
+def _needed(chosen: Sequence[Analyzer]) -> tuple[list[type[Resource]], list[Analyzer]]:
+    """The kinds that some analyzers read, and all analyzers that these are enough for."""
+    kinds = [KINDS[kind] for kind in dict.fromkeys(kind for each in chosen for kind in each.reads) if kind in KINDS]
+    # Analyzers of the other kinds that were read anyway can tell what caused what.
+    read_kinds = {kind.kind for kind in kinds}
+    return kinds, [each for each in registered().values() if each in chosen or each.kind in read_kinds]
 
 
 def _check(query: Query) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
@@ -117,7 +118,7 @@ class Connection:
         deadline = reading.deadline or asyncio.get_running_loop().time() + reading.timeout
         tries = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(_TRIES),
-            wait=_wait,
+            wait=back_off,
             retry=lambda state: _is_worth_another_try(state, reading),
             reraise=True,
         )
@@ -130,6 +131,27 @@ class Connection:
         except TimeoutError:
             raise OutOfTime(f"no answer within {reading.timeout:g} s") from None
         raise AssertionError("tenacity raises what the last try raised")
+
+    async def stream(
+        self, reading: Reading, path: str, query: dict[str, str], accept: str, *, quiet: float
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of one answer as it comes, for as long as it does; first of all b"", once the server has agreed.
+
+        Not counted among the requests that are under way at once, and not tried again. Raises ``RequestFailed``:
+        ``Interrupted`` also when nothing has come for ``quiet`` seconds.
+        """
+        while True:
+            access, headers = reading.access, reading.headers
+            try:
+                # What is compressed may be held back until there is more of it.
+                open_ended = {"Accept": accept, "Accept-Encoding": "identity"}
+                async with self._answer(reading, path, query, open_ended, quiet) as response:
+                    yield b""
+                    async for chunk in response.content.iter_any():
+                        yield chunk
+                return
+            except Answered as answer:
+                await self._renew_or_raise(reading, access, headers, answer)
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -145,14 +167,20 @@ class Connection:
         try:
             return await self._get(reading, path, query, accept, result)
         except Answered as answer:
-            if answer.status != 401:
-                raise
-            try:
-                if not await self._renewed(reading, access, headers):
-                    raise
-            except K8sGPTError as error:
-                raise Answered(401, f"{answer.message}. {error.message}") from error
+            await self._renew_or_raise(reading, access, headers, answer)
         return await self._get(reading, path, query, accept, result)
+
+    async def _renew_or_raise(
+        self, reading: Reading, access: Access, headers: dict[str, str], answer: Answered
+    ) -> None:
+        """Get new credentials where these were not accepted; raise the answer where that is not it, or of no use."""
+        if answer.status != 401:
+            raise answer
+        try:
+            if not await self._renewed(reading, access, headers):
+                raise answer
+        except K8sGPTError as error:
+            raise Answered(401, f"{answer.message}. {error.message}") from error
 
     async def _renewed(self, reading: Reading, access: Access, headers: dict[str, str]) -> bool:
         """Get new credentials after a 401, once in a read. False where there are none but the old."""
@@ -178,32 +206,48 @@ class Connection:
     ) -> bytes:
         if reading.dead_end is not None and not reading.has_answered:
             raise reading.dead_end
-        access = reading.access
         if result is not None:
             result.requests += 1
+        async with self._answer(reading, path, query, {"Accept": accept}) as response:
+            body = await response.read()
+        if result is not None:
+            result.bytes += len(body)
+        return body
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        reading: Reading,
+        path: str,
+        query: dict[str, str],
+        headers: dict[str, str],
+        quiet: float | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer with status 200, its body not read yet. Raises ``RequestFailed``, also where reading fails."""
+        access = reading.access
         try:
             async with self._session(access.proxy).get(
                 access.server + path,
                 params=query,
-                headers=[("Accept", accept), *reading.headers.items(), *access.impersonation],
+                headers=[*headers.items(), *reading.headers.items(), *access.impersonation],
                 proxy=None if _is_socks(access.proxy) else access.proxy,
                 ssl=access.tls or True,
                 server_hostname=access.server_name,
                 # A server elsewhere is nobody to show the credentials to.
                 allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=quiet),
             ) as response:
                 reading.has_answered = True
                 if response.status != 200:
                     raise Answered(response.status, await _message(response), _retry_after(response))
-                body = await response.read()
+                yield response
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            if quiet is not None and isinstance(error, aiohttp.SocketTimeoutError):
+                raise Interrupted(f"nothing came for {quiet:g} s") from error
             failure = _failure(error)
             if isinstance(failure, NoConnection):
                 reading.dead_end = failure
             raise failure from error
-        if result is not None:
-            result.bytes += len(body)
-        return body
 
     def _session(self, proxy: str | None) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -268,7 +312,7 @@ def _is_worth_another_try(state: tenacity.RetryCallState, reading: Reading) -> b
     return isinstance(error, Interrupted)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
+def back_off(state: tenacity.RetryCallState) -> float:
     """What the server asks for, or longer and longer, with some chance in it so that clients do not come in step."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, Answered) and error.retry_after is not None:

@@ -108,11 +108,12 @@ async def pages(
 class Recorded:
     """Writes into a list's result how it went: how long it took and, in place of raising it, what ended it early.
 
-    ``has_begun`` is for the caller to set once a page has come.
+    ``has_begun`` is for the caller to set once a page has come. ``failure`` is what ended it early.
     """
 
     def __init__(self, reading: Reading, result: ReadResult) -> None:
         self.has_begun = False
+        self.failure: Exception | None = None
         self._reading = reading
         self._result = result
         self._began = perf_counter()
@@ -125,6 +126,7 @@ class Recorded:
         result.seconds = perf_counter() - self._began
         if not isinstance(error, FAILURES):
             return False
+        self.failure = error
         if isinstance(error, Answered) and not self.has_begun and error.status in (403, 404):
             result.status = "forbidden" if error.status == 403 else "absent"
             result.reason = error.message

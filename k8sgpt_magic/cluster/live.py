@@ -60,6 +60,10 @@ class LiveSource:
             raise RuntimeError("the source is not open")
         return self._connection.access
 
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
@@ -86,10 +90,10 @@ class LiveSource:
         others = list(fall_back_to) or [reading.access.namespace]
 
         async def one(kind: type[Resource], scope: str) -> list[Read]:
-            read = await self._list(reading, kind, scope, on_page)
+            read = await self.read_one(reading, kind, scope, on_page)
             if read.result.status != "forbidden" or scope or not kind.namespaced:
                 return [read]
-            return [read, *await _gathered([self._list(reading, kind, name, on_page) for name in others])]
+            return [read, *await _gathered([self.read_one(reading, kind, name, on_page) for name in others])]
 
         outcomes: list[list[Read]] = await _gathered(
             [one(kind, scope) for kind in kinds for scope in kind.scopes(namespaces)]
@@ -179,7 +183,9 @@ class LiveSource:
 
     # --- one list ----------------------------------------------------------------------------------------
 
-    async def _list(self, reading: Reading, kind: type[Resource], namespace: str, on_page: OnPage | None) -> Read:
+    async def read_one(
+        self, reading: Reading, kind: type[Resource], namespace: str, on_page: OnPage | None = None
+    ) -> Read:
         """One kind in one scope. Never raises but for cancellation: the result says how it went."""
         result = ReadResult(kind=kind.kind, namespace=namespace)
         read = Read(kind.kind, namespace, result)
@@ -197,10 +203,12 @@ class LiveSource:
                     share_pod_specs(page.objects, read.objects[-1] if read.objects else None)
                     read.objects += page.objects
                     read.undecodable += page.undecodable
+                    read.resource_version = page.resource_version
                     recorded.has_begun = True
                     if on_page:
                         on_page(kind.kind, namespace, len(read.objects), False)
         result.objects = len(read.objects)
+        read.failure = recorded.failure
         if on_page:
             on_page(kind.kind, namespace, len(read.objects), True)
         return read

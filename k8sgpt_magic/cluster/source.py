@@ -14,13 +14,19 @@ from k8sgpt_magic.cluster.view import ReadResult
 
 
 class Read(Struct):
-    """One kind in one scope: a namespace, or "" for all of them. ``result`` says how the reading went."""
+    """One kind in one scope: a namespace, or "" for all of them. ``result`` says how the reading went.
+
+    ``resource_version`` is the list's, which a watch goes on from; "" of a snapshot. ``failure`` is
+    what ended it early.
+    """
 
     kind: str
     namespace: str
     result: ReadResult
     objects: list[Any] = field(default_factory=list)
     undecodable: list[Undecodable] = field(default_factory=list)
+    resource_version: str = ""
+    failure: Exception | None = None
 
 
 class OnPage(Protocol):

@@ -95,3 +95,21 @@ def _explanation(row: dict[Any, Any]) -> str:
 
 def _text(text: object) -> str:
     return escape(printable(str(text)))
+
+
+# --- for other tables of findings ------------------------------------------------------------------------
+
+HEADER = ("Severity", "Where", "What is wrong", "Since")
+
+escaped = _text
+
+
+def style() -> str:
+    """The style sheet that rows need, as an element."""
+    return f"<style>{_style()}</style>"
+
+
+def row(record: dict[Any, Any], *, mark: str, style: str = "") -> str:
+    """A row as above with one more cell before it, which says ``mark``; ``style`` is a class of the row's."""
+    cells = _row(record).removeprefix("<tr>")
+    return f'<tr class="{_text(style)}"><td class="k8sgpt-mark">{_text(mark)}</td>{cells}'

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import analysis, live, snapshot, startup
+from . import analysis, live, snapshot, startup, watch
 
 if __name__ == "__main__":
-    for benchmark in (startup, analysis, snapshot, live):
+    for benchmark in (startup, analysis, snapshot, live, watch):
         print(benchmark.run(), flush=True)

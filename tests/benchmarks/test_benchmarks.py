@@ -13,7 +13,7 @@ from k8sgpt_magic.cluster.resources import KINDS
 from k8sgpt_magic.session import Session
 from tests.controlplane.controlplane import ControlPlane
 
-from . import analysis
+from . import analysis, watch
 from .live import USER_AGENT, counts, expected_pages
 from .load import Load, loaded
 from .objects import failing_pods, fails, objects, pages
@@ -81,3 +81,10 @@ def test_every_failing_deployment_is_found() -> None:
     figures = analysis.measure(PODS, 1)
     assert figures["errors"] == []
     assert figures["findings"] >= PODS // 10
+
+
+def test_a_watch_shows_what_the_stream_brings() -> None:
+    figures = watch.measure(PODS, 10, 2.5, 0.2)
+    assert figures["bare"]["bytes"] > 0
+    assert figures["delays"]
+    assert figures["trouble"] == ""
