@@ -41,6 +41,8 @@ class Commands:
         from k8sgpt_magic.views import stats
         from k8sgpt_magic.views.export import export
 
+        _check_explaining(parsed)
+
         findings = self._session.analyze(
             parsed.namespace,
             all_namespaces=parsed.all_namespaces,
@@ -54,6 +56,8 @@ class Commands:
         )
         if parsed.stats:
             print(stats.render(findings.summary))
+        if parsed.explain and len(findings):
+            findings = self._session.explainer.explain(findings, _style(parsed), progress=self._answers(parsed))
         return findings if parsed.output == "frame" else export(findings, parsed.output)
 
     def watch(self, parsed: argparse.Namespace) -> Any:
@@ -139,31 +143,53 @@ class Commands:
 
     def explain(self, parsed: argparse.Namespace, what: Any, text: str = "") -> Any:
         """``%explain``: ``what`` is what the line's expression gave, ``text`` what was pasted into the cell."""
-        from k8sgpt_magic.explain.explainer import Style
-
-        style = Style(
-            backend=parsed.backend,
-            model=parsed.model,
-            base_url=parsed.base_url,
-            language=parsed.language,
-            brief=parsed.brief,
-            ask=parsed.ask,
-            prompt=parsed.prompt,
-            headers=_headers(parsed.custom_header),
-            temperature=parsed.temperature,
-            max_tokens=parsed.max_tokens,
-            timeout=parsed.timeout,
-            max_concurrency=parsed.max_concurrency,
-            use_cache=not parsed.no_cache,
-            anonymize=not parsed.no_anonymize,
-        )
+        style = _style(parsed, timeout=parsed.timeout, max_concurrency=parsed.max_concurrency)
         explainer = self._session.explainer
-        return (explainer.preview if parsed.dry_run else explainer.explain)(what, style, text=text)
+        if parsed.dry_run:
+            return explainer.preview(what, style, text=text)
+        return explainer.explain(what, style, text=text, progress=self._answers(parsed))
 
     def _progress(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views import progress
 
         return None if parsed.quiet else progress.view(self._shell)
+
+    def _answers(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views import answers
+
+        return None if parsed.quiet else answers.view(self._shell)
+
+
+def _style(parsed: argparse.Namespace, **more: Any) -> Any:
+    from k8sgpt_magic.explain.explainer import Style
+
+    return Style(
+        backend=parsed.backend,
+        model=parsed.model,
+        base_url=parsed.base_url,
+        language=parsed.language,
+        brief=parsed.brief,
+        ask=parsed.ask,
+        prompt=parsed.prompt,
+        headers=_headers(parsed.custom_header),
+        temperature=parsed.temperature,
+        max_tokens=parsed.max_tokens,
+        use_cache=not parsed.no_cache,
+        anonymize=not parsed.no_anonymize,
+        logs=parsed.logs,
+        **more,
+    )
+
+
+def _check_explaining(parsed: argparse.Namespace) -> None:
+    """Options of ``--explain`` without it would be given for nothing."""
+    if parsed.explain:
+        return
+    for option in options.ASKING:
+        name = option.flags[-1]
+        value = getattr(parsed, name.removeprefix("--").replace("-", "_"))
+        if value != option.settings.get("default", False):
+            raise InvalidOption(f"{name} says how to explain; add --explain")
 
 
 def _headers(given: Sequence[str]) -> dict[str, str]:

@@ -74,6 +74,25 @@ _REPORTED = (
            default="", completes="severity"),
 )  # fmt: skip
 
+ASKING = (
+    _value("--ask", help="a question about it", metavar="QUESTION", default=""),
+    _value("--backend", help="who answers; see %%k8sgpt auth list", metavar="NAME", default="",
+           completes="backend"),
+    _value("--model", help="model to ask", metavar="NAME", default=""),
+    _value("--base-url", help="where an OpenAI-compatible server is", metavar="URL", default=""),
+    _value("--language", help="of the answer; default: english", metavar="NAME", default="english"),
+    _flag("--brief", help="error and solution in at most 280 characters"),
+    _value("--prompt", help="a file with a prompt of your own, with {{problem}} in it", metavar="FILE",
+           default="", completes="path"),
+    _value("--custom-header", help="'Name: value', may be repeated", metavar="HEADER", action="append",
+           default=[]),
+    _value("--temperature", help="of the model", metavar="NUMBER", type=float, default=None),
+    _value("--max-tokens", help="length of an answer at the most", metavar="N", type=int, default=None),
+    _flag("--no-cache", help="ask again, whatever was answered before"),
+    _flag("--no-anonymize", help="send names and addresses as they are"),
+    _flag("--logs", help="send the last lines of the logs of failing containers too, masked like all else"),
+)  # fmt: skip
+
 SUBCOMMANDS = (
     Subcommand(
         "analyze",
@@ -89,12 +108,15 @@ SUBCOMMANDS = (
                    metavar="FORMAT", default="frame", completes="output"),
             _flag("--stats", help="print time, requests and bytes for each kind"),
             _flag("-q", "--quiet", help="no progress bar and no notes"),
+            _flag("--explain", help="have what is found explained, as by %%explain; the options below belong to it"),
+            *ASKING,
         ),
         aliases=("analyse",),
         examples=(
             "%k8sgpt analyze --namespace kube-system",
             "df = %k8sgpt analyze -n {ns} --filter po,deploy --severity warning",
             "%k8sgpt analyze --source dump.tar.gz -o markdown",
+            "%k8sgpt analyze -n shop --severity critical --explain",
         ),
     ),
     Subcommand(
@@ -172,26 +194,13 @@ EXPLAIN = Subcommand(
     (
         Option(("what",), "an expression or ids; default: the last analysis", {"metavar": "WHAT", "nargs": "*"},
                "finding"),
-        _value("--ask", help="a question about it", metavar="QUESTION", default=""),
-        _value("--backend", help="who answers; see %%k8sgpt auth list", metavar="NAME", default="",
-               completes="backend"),
-        _value("--model", help="model to ask", metavar="NAME", default=""),
-        _value("--base-url", help="where an OpenAI-compatible server is", metavar="URL", default=""),
-        _value("--language", help="of the answer; default: english", metavar="NAME", default="english"),
-        _flag("--brief", help="error and solution in at most 280 characters"),
-        _value("--prompt", help="a file with a prompt of your own, with {{problem}} in it", metavar="FILE",
-               default="", completes="path"),
-        _value("--custom-header", help="'Name: value', may be repeated", metavar="HEADER", action="append",
-               default=[]),
-        _value("--temperature", help="of the model", metavar="NUMBER", type=float, default=None),
-        _value("--max-tokens", help="length of an answer at the most", metavar="N", type=int, default=None),
+        *ASKING,
         _value("--max-concurrency", help="requests under way at once; default: 16", metavar="N", type=int,
                default=16),
         _value("--timeout", help="seconds that an answer may take; default: 60", metavar="SECONDS", type=float,
                default=60.0),
-        _flag("--no-cache", help="ask again, whatever was answered before"),
-        _flag("--no-anonymize", help="send names and addresses as they are"),
         _flag("--dry-run", help="show what would be sent, and send nothing"),
+        _flag("-q", "--quiet", help="show no answers before all are there"),
     ),
     examples=('%explain df[df.kind == "Pod"]', "%explain --ask 'is this the new release?'", "%explain --dry-run"),
 )  # fmt: skip

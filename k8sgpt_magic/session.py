@@ -89,6 +89,8 @@ class Session:
         self._explainer: Explainer | None = None
         self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis]] | None = None
         self.view: ClusterView | None = None
+        self.analyzed: Source | None = None
+        """Where the newest analysis was read from."""
         self._watches: list[Watch] = []
         # Connections are closed at exit too, or with this object.
         weakref.finalize(self, _close, self.engine, self._sources, self._watches)
@@ -314,7 +316,7 @@ class Session:
         summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
         summary.seconds = time.perf_counter() - began
         summary.age = age
-        self.view = view
+        self.view, self.analyzed = view, source
         return self._remember(diagnosis, summary)
 
     async def _watch(self, query: Query, interval: float, progress: Progress) -> Watch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -113,4 +113,16 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Close connections and files. The source may be used again."""
+        ...
+
+
+@runtime_checkable
+class LogSource(Protocol):
+    """A source that can read logs as well."""
+
+    async def logs(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int, limit: int) -> str:
+        """The last ``lines`` of a container's log, at most ``limit`` bytes; of the run before with ``previous``.
+
+        Raises ``K8sGPTError``.
+        """
         ...

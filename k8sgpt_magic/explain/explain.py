@@ -84,16 +84,20 @@ async def explain(
     max_concurrency: int,
     on_text: Callable[[str, str], None] | None = None,
     on_done: Callable[[str, Explained], None] | None = None,
+    on_answer: Callable[[Explained], None] | None = None,
 ) -> dict[str, Explained]:
     """Answer questions, several at a time, and give each subject its own answer, by id.
 
-    ``on_text`` gets the id of a subject and the answer so far; ``on_done`` its outcome as soon as there is one.
+    ``on_text`` gets the id of a subject and the answer so far; ``on_done`` its outcome as soon as there is one;
+    ``on_answer`` one outcome for each question.
     """
     explained: dict[str, Explained] = {}
     gate = asyncio.Semaphore(max_concurrency)
 
     async def one(question: Question) -> None:
         outcome = await _answer(question, backend, anonymizer, cache, gate, on_text)
+        if on_answer:
+            on_answer(outcome(next(iter(question.subjects.values()))))
         for subject, tokens in question.subjects.items():
             explained[subject] = outcome(tokens)
             if on_done:

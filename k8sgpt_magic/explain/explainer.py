@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import pandas as pd
@@ -17,12 +18,14 @@ from k8sgpt_magic.explain.anonymize import Anonymizer
 from k8sgpt_magic.explain.backends import Backend
 from k8sgpt_magic.explain.cache import Caches
 from k8sgpt_magic.explain.explain import Explained, Question, Subject, explain, questions
-from k8sgpt_magic.explain.explanation import danger
+from k8sgpt_magic.explain.explanation import danger, so_far
 from k8sgpt_magic.explain.keys import Keys
+from k8sgpt_magic.explain.logs import Logs, read_logs
 from k8sgpt_magic.explain.subcommands import configured, opened_caches
 from k8sgpt_magic.findings import Evidence, Finding
 from k8sgpt_magic.frame import Findings, Summary
 from k8sgpt_magic.views.export import Document
+from k8sgpt_magic.wording import count
 
 if TYPE_CHECKING:
     from k8sgpt_magic.session import Session
@@ -48,6 +51,24 @@ class Style(Struct, frozen=True, kw_only=True):
     max_concurrency: int = MAX_CONCURRENCY
     use_cache: bool = True
     anonymize: bool = True
+    logs: bool = False
+
+
+class Progress(Struct):
+    """How far an explanation of several problems is. The engine's thread writes it, the waiting thread draws it.
+
+    ``partial`` has what the answers under way say so far, by the id of a finding.
+    """
+
+    problems: int = 0
+    answered: int = 0
+    failed: int = 0
+    partial: dict[str, str] = {}
+
+
+class ProgressView(Protocol):
+    def draw(self, progress: Progress) -> None: ...
+    def close(self) -> None: ...
 
 
 class Explainer:
@@ -59,29 +80,77 @@ class Explainer:
         self.caches: Caches = opened_caches()
         self._anonymizer = Anonymizer()
         self._learned: object = None
+        # A cell and a widget may ask at the same time.
+        self._lock = threading.Lock()
 
-    def explain(self, what: Any = None, style: Style | None = None, *, text: str = "") -> Findings:
+    def explain(
+        self,
+        what: Any = None,
+        style: Style | None = None,
+        *,
+        text: str = "",
+        on_text: Callable[[str, str], None] | None = None,
+        on_done: Callable[[str, Explained], None] | None = None,
+        progress: ProgressView | None = None,
+    ) -> Findings:
         """Explain findings: all of the last analysis, rows of it, or ids. With ``text``, explain that instead.
 
         Returns the rows with the columns ``explanation``, ``solution``, ``commands`` (list of dicts with ``command``,
         ``changes`` and ``danger``), ``confidence``, ``docs``, ``backend``, ``model``, ``cached``, ``tokens`` and
         ``failure`` (why a row has no explanation) filled.
+
+        ``on_text`` gets the id of a finding and what its answer says so far, ``on_done`` the id and what came of it,
+        both on the engine's thread: they may set values, and display nothing. ``progress`` draws on the calling
+        thread. Ctrl-C ends it; what has been answered by then is in the cache, so the next call asks for the rest.
         """
         style = style or Style()
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
-        asked = self._questions(findings, backend, style, text)
-        explained = self._session.engine.run(self._answers(asked, backend, style))
-        return _filled(
-            findings, self._session.last.summary if self._session.last is not None else Summary(), explained
-        )
+        state = Progress(partial={})
+
+        def told(finding: str, said: str) -> None:
+            state.partial[finding] = said = so_far(said)
+            if on_text:
+                on_text(finding, said)
+
+        def done(finding: str, outcome: Explained) -> None:
+            state.partial.pop(finding, None)
+            if on_done:
+                on_done(finding, outcome)
+
+        def answered(outcome: Explained) -> None:
+            state.answered += 1
+            state.failed += bool(outcome.error)
+
+        async def run() -> tuple[dict[str, Explained], list[str]]:
+            logs = await self._logs(findings) if style.logs and not text else Logs({}, [])
+            asked = self._questions(findings, backend, style, text, logs)
+            state.problems = len(asked)
+            return await self._answers(asked, backend, style, told, done, answered), logs.notes
+
+        try:
+            explained, notes = self._session.engine.run(
+                run(), on_wait=(lambda: progress.draw(state)) if progress else None
+            )
+        except KeyboardInterrupt:
+            print(
+                f"Interrupted: {state.answered} of {count(state.problems, 'problem')} answered. "
+                "%explain again asks for the rest only."
+            )
+            raise
+        finally:
+            if progress:
+                progress.close()
+        summary = self._session.last.summary if self._session.last is not None else Summary()
+        return _filled(findings, msgspec.structs.replace(summary, notes=[*summary.notes, *notes]), explained)
 
     def preview(self, what: Any = None, style: Style | None = None, *, text: str = "") -> Document:
         """What ``explain`` would send, exactly, and about how many tokens it is."""
         style = style or Style()
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
-        asked = self._questions(findings, backend, style, text)
+        logs = self._session.engine.run(self._logs(findings)) if style.logs and not text else Logs({}, [])
+        asked = self._questions(findings, backend, style, text, logs)
         masked = "masked" if _is_masked(backend, style) else "not masked: it stays on this machine"
         if not _is_masked(backend, style) and not backend.is_local:
             masked = "NOT masked, as --no-anonymize says"
@@ -89,6 +158,7 @@ class Explainer:
         parts = [
             f"{len(asked)} requests to {backend.name} ({backend.model or 'no model'}), {masked}, {total:,} tokens"
         ]
+        parts += logs.notes
         parts += [f"\n--- request {number}\n{question.prompt.text}" for number, question in enumerate(asked, 1)]
         return Document("\n".join(parts), "text")
 
@@ -104,7 +174,19 @@ class Explainer:
             timeout=style.timeout,
         )
 
-    def _questions(self, findings: Sequence[Finding], backend: Backend, style: Style, text: str) -> list[Question]:
+    async def _logs(self, findings: Sequence[Finding]) -> Logs:
+        source = self._session.analyzed
+        return await read_logs(source, self._session.view, findings) if source is not None else Logs({}, [])
+
+    def _questions(
+        self, findings: Sequence[Finding], backend: Backend, style: Style, text: str, logs: Logs
+    ) -> list[Question]:
+        with self._lock:
+            return self._masked_questions(findings, backend, style, text, logs)
+
+    def _masked_questions(
+        self, findings: Sequence[Finding], backend: Backend, style: Style, text: str, logs: Logs
+    ) -> list[Question]:
         view = self._session.view
         if view is not None and self._learned is not view:
             self._anonymizer.learn(view)
@@ -120,7 +202,8 @@ class Explainer:
             Subject(
                 finding.id,
                 "" if text else finding.code,
-                text or prompts.facts(finding, view, related.get(finding.id, ())),
+                text
+                or prompts.facts(finding, view, related.get(finding.id, ()), logs.by_finding.get(finding.id, ())),
             )
             for finding in findings
         ]
@@ -132,13 +215,30 @@ class Explainer:
         )
         return questions(subjects, backend, wording, self._anonymizer, anonymize=_is_masked(backend, style))
 
-    async def _answers(self, asked: list[Question], backend: Backend, style: Style) -> dict[str, Explained]:
+    async def _answers(
+        self,
+        asked: list[Question],
+        backend: Backend,
+        style: Style,
+        on_text: Callable[[str, str], None],
+        on_done: Callable[[str, Explained], None],
+        on_answer: Callable[[Explained], None],
+    ) -> dict[str, Explained]:
         cache = self.caches if style.use_cache else None
         try:
             if cache is not None:
                 # Remote caches are looked up at once and off the loop, or each would hold up all the others.
                 await in_thread(lambda: self.caches.fetch([question.key for question in asked]))
-            return await explain(asked, backend, self._anonymizer, cache, max_concurrency=style.max_concurrency)
+            return await explain(
+                asked,
+                backend,
+                self._anonymizer,
+                cache,
+                max_concurrency=style.max_concurrency,
+                on_text=on_text,
+                on_done=on_done,
+                on_answer=on_answer,
+            )
         finally:
             await backend.close()
 

@@ -71,6 +71,26 @@ def parse(text: str) -> Explanation:
     return Explanation(error=text, confidence="low")
 
 
+# A token of which not all has come yet.
+_CUT_TOKEN = re.compile(r"__[A-Z]*(?:_\d*)?_?$")
+
+
+def so_far(text: str) -> str:
+    """What an answer that is still coming says so far, for people: the error and the cause, or plain words."""
+    from pydantic_core import from_json
+
+    text = re.sub(r"<think>.*?(?:</think>|$)", "", text, flags=re.DOTALL).strip()
+    if "{" not in text:
+        return "" if text.startswith("```") else _CUT_TOKEN.sub("", text)
+    try:
+        found = from_json(text[text.index("{") :].removesuffix("```"), allow_partial="trailing-strings")
+    except ValueError:
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    return " ".join(_CUT_TOKEN.sub("", part) for name in ("error", "cause") if (part := _text(found.get(name))))
+
+
 def _json_in(text: str) -> dict[str, Any] | None:
     decoder = json.JSONDecoder(strict=False)
     for start in (found.start() for found in re.finditer(r"\{", text)):

@@ -32,13 +32,13 @@ def _line(progress: Progress) -> str:
     )
 
 
-class _Paced:
+class Paced:
     """Draws nothing at first, and afterwards no more often than an eye can follow."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + _DELAY
 
-    def _due(self) -> bool:
+    def is_due(self) -> bool:
         now = time.monotonic()
         if now < self._next:
             return False
@@ -46,7 +46,7 @@ class _Paced:
         return True
 
 
-class NotebookProgress(_Paced):
+class NotebookProgress(Paced):
     """A bar in the cell's output, updated in place and gone when the analysis is done."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class NotebookProgress(_Paced):
         self._handle: Any = None
 
     def draw(self, progress: Progress) -> None:
-        if not self._due():
+        if not self.is_due():
             return
         from IPython.display import display
 
@@ -76,7 +76,7 @@ class NotebookProgress(_Paced):
             self._handle.update({"text/html": "", "text/plain": ""}, raw=True)
 
 
-class TerminalProgress(_Paced):
+class TerminalProgress(Paced):
     """A bar on the terminal's error stream (tqdm), wiped when the analysis is done."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class TerminalProgress(_Paced):
         self._bar: Any = None
 
     def draw(self, progress: Progress) -> None:
-        if not self._due():
+        if not self.is_due():
             return
         if self._bar is None:
             from tqdm import tqdm

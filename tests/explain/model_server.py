@@ -27,7 +27,7 @@ class Reply(Struct, kw_only=True):
     """How the server answers one request.
 
     ``cut`` ends a stream after so many parts: ``clean`` closes it properly, otherwise the connection breaks. ``raw``
-    is sent as it is in place of a completion.
+    is sent as it is in place of a completion. ``pause`` is waited for after each part.
     """
 
     text: str = field(default_factory=lambda: json.dumps(ANSWER))
@@ -40,6 +40,7 @@ class Reply(Struct, kw_only=True):
     raw: bytes | None = None
     content_type: str = "text/event-stream"
     delay: float = 0.0
+    pause: float = 0.0
     refusal: str = ""
 
 
@@ -131,6 +132,7 @@ class ModelServer:
                     request.transport.close()
                 return response
             await send([{"index": 0, "delta": {"content": part}, "finish_reason": None}])
+            await asyncio.sleep(reply.pause)
         if reply.refusal:
             await send([{"index": 0, "delta": {"refusal": reply.refusal}, "finish_reason": None}])
         await send([{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}])

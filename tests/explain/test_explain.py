@@ -126,12 +126,13 @@ def test_commands_that_only_read_are_not(command):
 
 def test_no_name_of_the_cluster_is_in_what_a_backend_would_be_sent(session):
     from k8sgpt_magic.explain.explainer import Style
+    from k8sgpt_magic.explain.logs import Logs
     from k8sgpt_magic.explain.subcommands import configured
 
     explainer = session.explainer
     style = Style(base_url="http://models.example.com/v1", model="m", backend="customrest")
     backend = configured(explainer.keys, style.backend, model=style.model, base_url=style.base_url)
-    asked = explainer._questions(session.findings(), backend, style, "")
+    asked = explainer._questions(session.findings(), backend, style, "", Logs({}, []))
     sent = json.dumps([question.prompt.user for question in asked])
     for name in {*session.last["name"], "shop", "node-a", "registry.example.com"}:
         assert not re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", sent), name
