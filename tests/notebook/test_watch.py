@@ -177,6 +177,15 @@ def test_the_result_is_a_watch_with_findings_changes_and_stop(front, server):
     assert front.run("print(w.is_running, len(w.findings))") == "False 2\n"
 
 
+def test_watches_that_nobody_holds_are_stopped_by_a_line(front, server):
+    front.run("%k8sgpt watch -f po")
+    front.run("w = %k8sgpt watch -f svc")
+    assert front.run("%k8sgpt watch --stop") == "Stopped 2 watches.\n"
+    front.until(lambda: "Watched test from" in front.table)
+    assert front.run("%k8sgpt watch --stop") == "Stopped 0 watches.\n"
+    assert settled(server)
+
+
 @pytest.mark.parametrize(
     "how", ["%unload_ext k8sgpt_magic", "import k8sgpt_magic; k8sgpt_magic.shared_session().close()"]
 )
