@@ -226,9 +226,11 @@ class Watch:
             error = group_of_one.exceptions[0]
             self._reason = f"ended by {type(error).__name__}: {error}"
         finally:
-            await following.source.close()
-            self._show(ended=self._reason, until=datetime.now(UTC), trouble="")
-            self._finished.set()
+            try:
+                await following.source.close()
+            finally:
+                self._show(ended=self._reason, until=datetime.now(UTC), trouble="")
+                self._finished.set()
 
     async def _tell_of_trouble(self, following: Following) -> None:
         while True:

@@ -10,14 +10,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from k8sgpt_magic.cluster.live import LiveSource
 from k8sgpt_magic.errors import InvalidOption, Unreachable
 from k8sgpt_magic.session import Session
+from k8sgpt_magic.views import watching
 from k8sgpt_magic.watch import Watch
 from tests.cluster.servers import ScriptedServer, event, kubeconfig, page, pod, status
 from tests.controlplane.controlplane import ControlPlane
@@ -299,6 +302,28 @@ def test_a_view_that_fails_ends_itself_only(server, session, tmp_path):
     assert watch.is_running
 
 
+def test_a_grace_period_that_passes_is_noticed_without_any_change(server, session, tmp_path, monkeypatch):
+    monkeypatch.setattr("k8sgpt_magic.watch._RECHECK", 0.2)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    young = {"metadata": {**WAITING["metadata"], "creationTimestamp": created}, "status": {"phase": "Pending"}}
+    server.watches("/api/v1/pods", lists=lambda: page(young))
+    watch = session.watch(kubeconfig=str(kubeconfig(tmp_path, server.url)), filter="po", interval=0.1)
+    assert len(watch.findings) == 0
+    monkeypatch.setattr(LiveSource, "now", lambda _: datetime.now(UTC) + timedelta(hours=1))
+    until(lambda: "PodNotScheduled one" in codes(watch), lambda: watch)
+
+
+def test_a_long_table_says_how_much_more_there_is(server, session, tmp_path):
+    pods = [{**WAITING, "metadata": {**WAITING["metadata"], "name": f"p{n}"}} for n in range(watching.ROWS + 5)]
+    server.watches("/api/v1/pods", lists=lambda: page(*pods))
+    watch = session.watch(kubeconfig=str(kubeconfig(tmp_path, server.url)), filter="po")
+    html = watching.render(watch.state)
+    assert html.count("<tr") == watching.ROWS + 1
+    assert "… and 5 more" in html
+    assert len(str(watch).splitlines()) <= watching.LINES + 2
+    assert str(watch).splitlines()[-1] == f"... and {watching.ROWS + 5 - watching.LINES + 1:,} more"
+
+
 # --- in a terminal -------------------------------------------------------------------------------------------
 
 
@@ -344,13 +369,23 @@ def test_a_watch_for_some_seconds_ends_by_itself(admin):
 
 
 def test_mistakes_in_a_terminal_are_one_line():
-    for words, code, line in (
-        (["--source", "demo"], 2, "watch needs a live cluster: demo never changes"),
-        (["--for", "0"], 2, "--for must be more than 0 seconds"),
-        (["--intervall", "3"], 2, "--interval"),
+    for process, code, line in (
+        (terminal("--source", "demo"), 2, "watch needs a live cluster: demo never changes"),
+        (terminal("--intervall", "3"), 2, "--interval"),
     ):
-        process = terminal(*words)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out) == (code, "")
         assert line in err
         assert len(err.splitlines()) == 1
+
+
+def test_an_interrupt_that_comes_too_early_still_shows_how_it_ended(server, session, tmp_path, monkeypatch, capsys):
+    watch = session.watch(kubeconfig=str(kubeconfig(tmp_path, server.url)), filter="po")
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "add_view", interrupted)
+    watching.wait(watch, in_notebook=False)
+    assert not watch.is_running
+    assert capsys.readouterr().out.startswith("Watched test from")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # A page of this many rows is still pleasant to scroll; the frame has them all.
 ROWS = 500
 MESSAGE = 600
+HEADER = ("Severity", "Where", "What is wrong", "Since")
 
 
 @cache
@@ -30,7 +31,7 @@ def render(findings: Findings, *, rows: int = ROWS) -> str:
     if said := demo(summary):
         parts.append(f'<div class="k8sgpt-note">{_text(said)}</div>')
     if len(findings):
-        header = "".join(f"<th>{name}</th>" for name in ("Severity", "Where", "What is wrong", "Since"))
+        header = "".join(f"<th>{name}</th>" for name in HEADER)
         parts.append(f"<table><thead><tr>{header}</tr></thead><tbody>")
         parts += [_row(row) for row in findings.head(rows).to_dict("records")]
         parts.append("</tbody></table>")
@@ -98,8 +99,6 @@ def _text(text: object) -> str:
 
 
 # --- for other tables of findings ------------------------------------------------------------------------
-
-HEADER = ("Severity", "Where", "What is wrong", "Since")
 
 escaped = _text
 

@@ -88,42 +88,55 @@ def render(state: State) -> str:
 def display(watch: Watch) -> None:
     """Show a watch wherever this runs: live in a notebook, as it is now in a terminal."""
     if _in_notebook():
-        watch.add_view(NotebookView(watch))
+        view = NotebookView(watch)
+        view.open()
+        watch.add_view(view)
     else:
         print(text(watch.state))
 
 
 def wait(watch: Watch, *, in_notebook: bool, seconds: float | None = None) -> None:
     """Show a watch until it ends, the time is over or an interrupt comes, and stop it."""
-    lines = None if in_notebook else Lines()
+    view = NotebookView(watch) if in_notebook else Lines()
     # An interrupt is the way to end it, and so no error.
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            watch.add_view(lines or NotebookView(watch))
-            watch.wait(seconds, on_wait=lines.print if lines else None)
+            view.open()
+            watch.add_view(view)
+            watch.wait(seconds, on_wait=view.draw)
         finally:
             watch.stop()
-            if lines:
-                lines.print()
+            # An interrupt may have come before the watch knew of the view.
+            view.show(watch.state)
+            view.draw()
 
 
 class NotebookView:
     """The cell's output, updated in place. Made in the user's thread, shown from the engine's."""
 
     def __init__(self, watch: Watch) -> None:
-        from IPython.display import display
-
+        self._watch = watch
         self._button: Any = None
         self._buttons: Any = None
-        if watch.is_running:
-            self._button = _stop_button(watch)
+        self._handle: Any = None
+        self._shown: dict[str, str] = {}
+
+    def open(self) -> None:
+        """Make the outputs, in the cell that this is called from."""
+        from IPython.display import display
+
+        if self._watch.is_running:
+            self._button = _stop_button(self._watch)
             self._buttons = display(self._button_bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        self._shown = _bundle(watch.state)
-        self._handle: Any = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._shown = _bundle(self._watch.state)
+        self._handle = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def draw(self) -> None:
+        """Nothing: all is shown as it comes."""
 
     def show(self, state: State) -> None:
         bundle = _bundle(state)
-        if bundle != self._shown:
+        if bundle != self._shown and self._handle is not None:
             self._shown = bundle
             self._handle.update(bundle, raw=True)
         if state.ended and self._buttons is not None:
@@ -139,6 +152,9 @@ class NotebookView:
 class Lines:
     """Changes as lines, printed by the thread that waits."""
 
+    def open(self) -> None:
+        """Nothing: the first state has a line of its own."""
+
     def __init__(self) -> None:
         self._states: queue.SimpleQueue[State] = queue.SimpleQueue()
         self._before: State | None = None
@@ -146,7 +162,7 @@ class Lines:
     def show(self, state: State) -> None:
         self._states.put(state)
 
-    def print(self) -> None:
+    def draw(self) -> None:
         """Print what has come since the last call."""
         while not self._states.empty():
             for line in self._told(self._states.get()):
@@ -154,6 +170,8 @@ class Lines:
 
     def _told(self, state: State) -> list[str]:
         before, self._before = self._before, state
+        if before is state:
+            return []
         if before is None:
             return [headline(state), *_below(state)]
         at = _clock(datetime.now().astimezone(), seconds=True)

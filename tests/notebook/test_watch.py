@@ -112,15 +112,25 @@ class Front:
         self.manager.shutdown_kernel(now=True)
 
 
-@pytest.fixture
-def front(server: ScriptedServer, tmp_path: Path) -> Iterator[Front]:
+@pytest.fixture(scope="module")
+def shared_front() -> Iterator[Front]:
     front = Front()
-    try:
-        config = kubeconfig(tmp_path, server.url)
-        front.run(f"%load_ext k8sgpt_magic\n%env KUBECONFIG={config}")
-        yield front
-    finally:
-        front.close()
+    yield front
+    front.close()
+
+
+@pytest.fixture
+def front(shared_front: Front, server: ScriptedServer, tmp_path: Path) -> Iterator[Front]:
+    """A kernel with the extension loaded, and with nothing that the tests before have left."""
+    loaded(shared_front, server, tmp_path)
+    yield shared_front
+    shared_front.run("%unload_ext k8sgpt_magic")
+
+
+def loaded(front: Front, server: ScriptedServer, directory: Path) -> None:
+    front.displays.clear()
+    front.texts.clear()
+    front.run(f"%load_ext k8sgpt_magic\n%env KUBECONFIG={kubeconfig(directory, server.url)}")
 
 
 def settled(server: ScriptedServer, seconds: float = 10) -> bool:
@@ -177,6 +187,15 @@ def test_the_result_is_a_watch_with_findings_changes_and_stop(front, server):
     assert front.run("print(w.is_running, len(w.findings))") == "False 2\n"
 
 
+def test_watches_that_nobody_holds_are_stopped_by_a_line(front, server):
+    front.run("%k8sgpt watch -f po")
+    front.run("w = %k8sgpt watch -f svc")
+    assert front.run("%k8sgpt watch --stop") == "Stopped 2 watches.\n"
+    front.until(lambda: "Watched test from" in front.table)
+    assert front.run("%k8sgpt watch --stop") == "Stopped 0 watches.\n"
+    assert settled(server)
+
+
 @pytest.mark.parametrize(
     "how", ["%unload_ext k8sgpt_magic", "import k8sgpt_magic; k8sgpt_magic.shared_session().close()"]
 )
@@ -190,15 +209,20 @@ def test_unloading_leaves_no_thread_and_no_connection(front, server, how):
     assert settled(server)
 
 
-def test_a_kernel_that_is_shut_down_takes_its_watches_with_it(front, server):
-    front.run("%k8sgpt watch -f po")
-    assert server.open_connections
-    began = time.monotonic()
-    front.client.shutdown()
-    while front.manager.is_alive():
-        assert time.monotonic() - began < 10
-        time.sleep(0.05)
-    assert settled(server)
+def test_a_kernel_that_is_shut_down_takes_its_watches_with_it(server, tmp_path):
+    front = Front()
+    try:
+        loaded(front, server, tmp_path)
+        front.run("%k8sgpt watch -f po")
+        assert server.open_connections
+        began = time.monotonic()
+        front.client.shutdown()
+        while front.manager.is_alive():
+            assert time.monotonic() - began < 10
+            time.sleep(0.05)
+        assert settled(server)
+    finally:
+        front.close()
 
 
 def test_an_interrupt_ends_a_cell_that_waits_within_a_second_and_shows_it_once(front, server):
@@ -217,11 +241,12 @@ def test_an_interrupt_ends_a_cell_that_waits_within_a_second_and_shows_it_once(f
 
 def test_a_notebook_that_is_run_from_top_to_bottom_goes_on_after_the_time(server, tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server.url)))
-    _, watched, after, mistake = run(
+    _, watched, after, mistake, no_time = run(
         "%load_ext k8sgpt_magic",
         "w = %k8sgpt watch -f po --for 0.5",
         "print(w.is_running, list(w.findings.name))",
         "%k8sgpt watch --source demo",
+        "%k8sgpt watch --for 0",
         allow_errors=True,
     )
     [table] = [output for output in watched if "k8sgpt-head" in output.get("data", {}).get(HTML, "")]
@@ -231,6 +256,7 @@ def test_a_notebook_that_is_run_from_top_to_bottom_goes_on_after_the_time(server
     assert "False ['old']" in text_of(after)
     assert "watch needs a live cluster: demo never changes" in text_of(mistake)
     assert len(text_of(mistake).strip().splitlines()) <= 2
+    assert "--for must be more than 0 seconds" in text_of(no_time)
 
 
 def _stream_of(server: ScriptedServer, feed: queue.SimpleQueue[bytes], listed: Any) -> None:
