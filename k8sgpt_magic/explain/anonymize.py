@@ -47,6 +47,17 @@ _ASSIGNED = re.compile(
     r"(?i)\b(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|client[_-]?secret|credential)s?"
     r"[\"']?\s*[:=]\s*[\"']?([^\s\"',;&]{3,})"
 )
+# Words before a credential by which alone it can be told. The patterns of detect-secrets that look at what stands
+# before a value all want one of them.
+_CREDENTIAL_WORDS = (
+    "bearer ", "basic ", "auth", "pass", "pw", "secret", "token", "key", "credential", "account", "sid", "hmac", "iam",
+)  # fmt: skip
+_CREDENTIAL_BEGINNINGS = ("AKC", "AP")
+# What no address, image or credential has inside.
+_WORD = re.compile(r"[^\s\"'<>()\[\]{}]+")
+_SHORTEST_CREDENTIAL = 16
+# Lines and words kept for the next text.
+_REMEMBERED = 100_000
 # Domains of Kubernetes' own names (API groups, label prefixes, documentation): nothing of the user's.
 _PUBLIC = re.compile(r"(?:^|\.)(?:kubernetes\.io|k8s\.io|svc|cluster\.local)$", re.IGNORECASE)
 # Paths of fields, which look like hosts to a pattern.
@@ -65,6 +76,9 @@ class Anonymizer:
         self._originals: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        # Findings repeat each other's lines, and lines each other's words: each is looked at once.
+        self._masked_lines: dict[str, str] = {}
+        self._masked_words: dict[str, str] = {}
 
     def learn(self, view: ClusterView) -> None:
         """Remember every name in a view as sensitive."""
@@ -73,22 +87,66 @@ class Anonymizer:
 
     def remember(self, text: str, sort: str) -> None:
         """Treat a text as the name of a thing of some sort (``pod``, ``host``) from now on."""
-        if text and text not in _COMMON and not text.isspace():
-            self._names.setdefault(text, sort)
+        if text and text not in self._names and text not in _COMMON and not text.isspace():
+            self._names[text] = sort
+            self._masked_lines.clear()
+            self._masked_words.clear()
 
     def mask(self, text: str) -> str:
         """The text with a token in place of everything that names something or is secret."""
-        for sort, pattern in _credential_patterns():
-            text = pattern.sub(self._replace(sort), text)
-        # Known names first: a known image or host keeps one token, however it is written around.
-        text = self._outside_tokens(text, self._mask_names)
-        for sort, pattern in _FORMS:
-            text = self._outside_tokens(text, partial(pattern.sub, self._replace(sort)))
-        return text
+        if "-----BEGIN" in text:
+            text = _PEM.sub(self._replace("secret"), text)
+        if len(self._masked_lines) > _REMEMBERED or len(self._masked_words) > _REMEMBERED:
+            self._masked_lines.clear()
+            self._masked_words.clear()
+        masked = []
+        for line in text.split("\n"):
+            known = self._masked_lines.get(line)
+            if known is None:
+                known = self._masked_lines[line] = self._mask_line(line)
+            masked.append(known)
+        return "\n".join(masked)
 
     def unmask(self, text: str) -> str:
         """The text with every token of this anonymizer's replaced by what it stands for."""
         return TOKEN.sub(lambda found: self._originals.get(found[0], found[0]), text)
+
+    def _mask_line(self, line: str) -> str:
+        # Some credentials are told by the words before them, all others by their own form.
+        if any(map(line.lower().__contains__, _CREDENTIAL_WORDS)) or any(
+            map(line.__contains__, _CREDENTIAL_BEGINNINGS)
+        ):
+            line = self._mask_credentials(line)
+        return _WORD.sub(self._masked_word, line)
+
+    def _masked_word(self, found: re.Match[str]) -> str:
+        word = found[0]
+        known = self._masked_words.get(word)
+        if known is None:
+            known = self._masked_words[word] = self._mask_word(word)
+        return known
+
+    def _mask_word(self, word: str) -> str:
+        # Most words are just that.
+        if word.isalpha() and len(word) < _SHORTEST_CREDENTIAL and word not in self._names:
+            return word
+        # Known names first: a known image or host keeps one token, however it is written around.
+        named = self._mask_names(word)
+        if named != word and not any(map(str.isalnum, TOKEN.sub("", named))):
+            return named
+        if len(word) >= _SHORTEST_CREDENTIAL or "://" in word:
+            text = self._mask_credentials(word)
+            named = named if text == word else self._outside_tokens(text, self._mask_names)
+        for sort, needed, pattern in _FORMS:
+            if any(map(named.__contains__, needed)) and pattern.search(named):
+                named = self._outside_tokens(named, partial(pattern.sub, self._replace(sort)))
+        return named
+
+    def _mask_credentials(self, text: str) -> str:
+        for pattern in _credential_patterns():
+            if pattern.search(text):
+                text = self._outside_tokens(text, partial(pattern.sub, self._replace("secret")))
+        return text
 
     def _mask_names(self, text: str) -> str:
         return _RUN.sub(lambda found: self._mask_run(found[0]), text)
@@ -126,6 +184,8 @@ class Anonymizer:
 
     @staticmethod
     def _outside_tokens(text: str, change: Callable[[str], str]) -> str:
+        if "__" not in text:
+            return change(text)
         parts: list[str] = []
         written = 0
         for found in TOKEN.finditer(text):
@@ -207,18 +267,19 @@ def _of_kind(each: Any) -> Iterator[tuple[str, str]]:
                 yield "webhook", webhook.name
 
 
-_FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("url", _URL),
-    ("email", _EMAIL),
-    ("ip", _IPV4),
-    ("ip", _IPV6),
-    ("image", _IMAGE),
-    ("host", _HOST),
+# What has none of the characters in the middle cannot be what the pattern describes.
+_FORMS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
+    ("url", ("://",), _URL),
+    ("email", ("@",), _EMAIL),
+    ("ip", (".",), _IPV4),
+    ("ip", (":",), _IPV6),
+    ("image", ("/", "sha256:"), _IMAGE),
+    ("host", (".",), _HOST),
 )
 
 
 @cache
-def _credential_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+def _credential_patterns() -> tuple[re.Pattern[str], ...]:
     """Our own few, which need context, and all that detect-secrets knows by form."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.plugins.base import RegexBasedDetector
@@ -232,8 +293,7 @@ def _credential_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
             "PrivateKeyDetector",
         ):
             known += [re.compile(pattern) if isinstance(pattern, str) else pattern for pattern in _denylist(plugin)]
-    own = (_PEM, _JWT, _BEARER, _ASSIGNED)
-    return tuple(("secret", pattern) for pattern in (*own, *known, _BLOB))
+    return (_JWT, _BEARER, _ASSIGNED, *known, _BLOB)
 
 
 def _denylist(plugin: Any) -> Iterable[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
@@ -157,7 +158,13 @@ def _excerpt(finding: Finding, view: ClusterView) -> str:
             if each.get("name") == finding.container
         ]
         plain = {"containers": named} if named else plain
-    return msgspec.yaml.encode(_without_blanks(plain)).decode()[:_EXCERPT_LIMIT]
+    return _yaml(msgspec.json.encode(plain))
+
+
+# Pods of one template have the same excerpt, and YAML takes its time.
+@lru_cache(maxsize=4096)
+def _yaml(plain: bytes) -> str:
+    return msgspec.yaml.encode(_without_blanks(msgspec.json.decode(plain))).decode()[:_EXCERPT_LIMIT]
 
 
 def _without_blanks(plain: Any) -> Any:
