@@ -123,13 +123,16 @@ class NotebookView:
 
     def open(self) -> None:
         """Make the outputs, in the cell that this is called from."""
-        from IPython.display import display
+        from IPython.display import DisplayHandle
 
+        # Handles come first: from the moment that an output is seen, an interrupt must find it to be ended.
         if self._watch.is_running:
             self._button = _stop_button(self._watch)
-            self._buttons = display(self._button_bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._buttons = DisplayHandle()  # type: ignore[no-untyped-call]
+            self._buttons.display(self._button_bundle(), raw=True)
         self._shown = _bundle(self._watch.state)
-        self._handle = display(self._shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
+        self._handle.display(self._shown, raw=True)
 
     def draw(self) -> None:
         """Nothing: all is shown as it comes."""
