@@ -69,6 +69,7 @@ def analyze(*args: Any, **options: Any) -> Findings:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """``%load_ext k8sgpt_magic``: register the magics."""
+    from k8sgpt_magic import ahead
     from k8sgpt_magic.magics import K8sGPTMagics
 
     magics = K8sGPTMagics(shell, shared_session())
@@ -76,27 +77,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # %config lists what is among the shell's configurables.
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, K8sGPTMagics)]
     shell.configurables.append(magics)  # type: ignore[arg-type]
-    _warm_up()
-
-
-def _warm_up() -> None:
-    """Import what the first analysis needs while the user still types it; loading itself waits for nothing."""
-    from importlib import import_module
-    from threading import Timer
-
-    def import_all() -> None:
-        for name in (
-            "kubernetes.client",
-            "kubernetes.config",
-            "aiohttp",
-            "k8sgpt_magic.cluster.live",
-            "k8sgpt_magic.frame",
-        ):
-            import_module(name)
-
-    timer = Timer(1.0, import_all)
-    timer.daemon = True
-    timer.start()
+    ahead.start()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

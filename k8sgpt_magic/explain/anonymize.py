@@ -50,7 +50,8 @@ _ASSIGNED = re.compile(
 # Words before a credential by which alone it can be told. The patterns of detect-secrets that look at what stands
 # before a value all want one of them.
 _CREDENTIAL_WORDS = (
-    "bearer ", "basic ", "auth", "pass", "pw", "secret", "token", "key", "credential", "account", "sid", "hmac", "iam",
+    "bearer ", "basic ", "auth", "pass", "pw", "secret", "token", "key", "credential", "account", "sid", "hmac",
+    "iam",
 )  # fmt: skip
 _CREDENTIAL_BEGINNINGS = ("AKC", "AP")
 # What no address, image or credential has inside.

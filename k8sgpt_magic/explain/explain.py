@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
@@ -88,8 +89,8 @@ async def explain(
 ) -> dict[str, Explained]:
     """Answer questions, several at a time, and give each subject its own answer, by id.
 
-    ``on_text`` gets the id of a subject and the answer so far; ``on_done`` its outcome as soon as there is one;
-    ``on_answer`` one outcome for each question.
+    ``on_text`` gets the id of a subject and the answer so far, masked; ``on_done`` its outcome as soon as there is
+    one; ``on_answer`` one outcome for each question.
     """
     explained: dict[str, Explained] = {}
     gate = asyncio.Semaphore(max_concurrency)
@@ -122,7 +123,7 @@ async def _answer(
     cached = answer is not None
     if answer is None:
         first = next(iter(question.subjects))
-        progress = (lambda text: on_text(first, anonymizer.unmask(text))) if on_text else None
+        progress = partial(on_text, first) if on_text else None
         try:
             async with gate:
                 said = await backend.ask(question.prompt, code=question.code, on_text=progress)

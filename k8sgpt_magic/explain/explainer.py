@@ -57,13 +57,19 @@ class Style(Struct, frozen=True, kw_only=True):
 class Progress(Struct):
     """How far an explanation of several problems is. The engine's thread writes it, the waiting thread draws it.
 
-    ``partial`` has what the answers under way say so far, by the id of a finding.
+    ``partial`` has what has come of the answers under way, by the id of a finding, as the backend sent it.
     """
 
+    unmask: Callable[[str], str]
     problems: int = 0
     answered: int = 0
     failed: int = 0
     partial: dict[str, str] = {}
+
+    def said(self) -> list[tuple[str, str]]:
+        """What the answers under way say so far, for people, by the id of a finding. Worked out only when drawn."""
+        # A copy: the engine's thread goes on writing.
+        return [(finding, text) for finding, raw in list(self.partial.items()) if (text := so_far(self.unmask(raw)))]
 
 
 class ProgressView(Protocol):
@@ -106,12 +112,12 @@ class Explainer:
         style = style or Style()
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
-        state = Progress(partial={})
+        state = Progress(unmask=self._anonymizer.unmask, partial={})
 
-        def told(finding: str, said: str) -> None:
-            state.partial[finding] = said = so_far(said)
+        def told(finding: str, raw: str) -> None:
+            state.partial[finding] = raw
             if on_text:
-                on_text(finding, said)
+                on_text(finding, so_far(state.unmask(raw)))
 
         def done(finding: str, outcome: Explained) -> None:
             state.partial.pop(finding, None)

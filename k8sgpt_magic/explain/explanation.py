@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -36,6 +37,7 @@ class Explanation(Struct, kw_only=True):
         return "\n".join(f"{number}. {step}" for number, step in enumerate(self.steps, 1))
 
 
+@cache
 def schema() -> dict[str, Any]:
     """The JSON schema of an explanation, strict as structured outputs want it: all fields required, no others."""
     definition: dict[str, Any] = msgspec.json.schema(Explanation)["$defs"]["Explanation"]

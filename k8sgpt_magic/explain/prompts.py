@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
@@ -88,9 +88,14 @@ def prompt(problem: str, wording: Wording) -> Prompt:
     if wording.template:
         values = {"problem": fenced, "language": wording.language, "question": wording.question}
         return Prompt(system, wording.template.format(**values))
-    contract = _BRIEF if wording.style == "brief" else _FULL + json.dumps(schema())
+    contract = _BRIEF if wording.style == "brief" else _full()
     question = f"\n\nThe engineer asks: {wording.question}" if wording.question else ""
     return Prompt(system, f"{contract}\n\nThe problem:\n{fenced}{question}")
+
+
+@cache
+def _full() -> str:
+    return _FULL + json.dumps(schema())
 
 
 def load_template(path: str) -> str:

@@ -40,8 +40,7 @@ class NotebookAnswers(Paced):
         from IPython.display import display
 
         fraction = progress.answered / progress.problems
-        # A copy: the engine's thread goes on writing.
-        said = [(finding, text) for finding, text in list(progress.partial.items()) if text][:_SHOWN]
+        said = progress.said()[:_SHOWN]
         parts = "".join(
             f'<div style="margin:.3em 0"><b>{_escaped(finding)}</b><br>{_escaped(quote(text, _TEXT))} …</div>'
             for finding, text in said

@@ -61,7 +61,7 @@ class Seen:
         self.is_closed = False
 
     def draw(self, progress):
-        self.lines.append((progress.problems, progress.answered, dict(progress.partial)))
+        self.lines.append((progress.problems, progress.answered, progress.said()))
 
     def close(self):
         self.is_closed = True

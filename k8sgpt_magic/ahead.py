@@ -1,0 +1,55 @@
+"""What the first analysis and the first explanation need, imported while the user still types.
+
+Loading the extension waits for none of it.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from threading import Timer
+
+_DELAY = 1.0
+
+_ANALYSIS = (
+    "kubernetes.client",
+    "kubernetes.config",
+    "aiohttp",
+    "k8sgpt_magic.cluster.live",
+    "k8sgpt_magic.frame",
+)
+_EXPLANATION = ("openai", "keyring", "k8sgpt_magic.explain.explainer")
+
+
+def start() -> None:
+    """Import all of it a moment later, in a thread that holds up nobody's exit."""
+    timer = Timer(_DELAY, import_all)
+    timer.daemon = True
+    timer.start()
+
+
+def import_all() -> None:
+    for name in _ANALYSIS:
+        import_module(name)
+    # A second of the processor's time that is for nothing where all explanations are packaged ones.
+    if _asks_a_model():
+        import_explaining()
+
+
+def import_explaining() -> None:
+    from k8sgpt_magic.explain.anonymize import Anonymizer
+
+    for name in _EXPLANATION:
+        import_module(name)
+    Anonymizer().mask("a-first-text-that-loads-the-patterns-of-credentials")
+
+
+def _asks_a_model() -> bool:
+    from k8sgpt_magic import settings
+    from k8sgpt_magic.explain.backends.openai_compatible import PROVIDERS
+
+    try:
+        chosen = settings.load().backend
+    except settings.SettingsError:
+        chosen = ""
+    return chosen not in ("", "offline") or any(os.environ.get(each.key_variable) for each in PROVIDERS.values())
