@@ -38,9 +38,14 @@ def import_all() -> None:
 
 def import_explaining() -> None:
     from k8sgpt_magic.explain.anonymize import Anonymizer
+    from k8sgpt_magic.explain.backends import openai_compatible, registry
 
     for name in _EXPLANATION:
         import_module(name)
+    # Finding out which there are asks no keyring for anything.
+    import_module("keyring").get_keyring()
+    registry.names()
+    openai_compatible.load_ahead()
     Anonymizer().mask("a-first-text-that-loads-the-patterns-of-credentials")
 
 

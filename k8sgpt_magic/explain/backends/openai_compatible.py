@@ -100,6 +100,14 @@ _FORMATS: tuple[dict[str, Any], ...] = (
 )
 
 
+def load_ahead() -> None:
+    """Load what the first request would have to wait for. Sends nothing."""
+    options = BackendOptions(name="customrest", base_url="http://localhost/v1", model="none")
+    client = OpenAICompatible(PROVIDERS["customrest"], options)._connected()
+    # The SDK finds out about this machine once, to say so in a header.
+    dict(client.default_headers)
+
+
 class OpenAICompatible:
     """A server of a provider's. What it refuses of a request is left out from then on."""
 
@@ -199,7 +207,10 @@ class OpenAICompatible:
                 # What is sent goes where the user said and nowhere else: no redirects, and from this machine to
                 # itself no proxy.
                 "http_client": openai.DefaultAsyncHttpxClient(
-                    follow_redirects=False, trust_env=not stays_here(self._base_url)
+                    follow_redirects=False,
+                    trust_env=not stays_here(self._base_url),
+                    # Loading the certificate authorities takes time, and plain HTTP has no use for them.
+                    verify=self._base_url.startswith("https:"),
                 ),
             }
             if self.name == "azureopenai" and "/openai/v1" not in self._base_url:
