@@ -18,14 +18,14 @@ MESSAGE = 600
 
 
 @cache
-def _style() -> str:
+def style() -> str:
     return files("k8sgpt_magic.views").joinpath("findings.css").read_text(encoding="utf-8")
 
 
 def render(findings: Findings, *, rows: int = ROWS) -> str:
     """A table of at most ``rows`` findings; each row opens to show its evidence. All cluster text is escaped."""
     summary = findings.summary
-    parts = [f"<style>{_style()}</style>", '<div class="k8sgpt">']
+    parts = [f"<style>{style()}</style>", '<div class="k8sgpt">']
     parts.append(f'<div class="k8sgpt-head">{_text(headline(findings, summary))}</div>')
     if said := demo(summary):
         parts.append(f'<div class="k8sgpt-note">{_text(said)}</div>')
@@ -42,6 +42,11 @@ def render(findings: Findings, *, rows: int = ROWS) -> str:
 
 
 def _row(row: dict[Any, Any]) -> str:
+    return f"<tr>{cells(row)}</tr>"
+
+
+def cells(row: dict[Any, Any]) -> str:
+    """The cells of a finding: severity, where, what is wrong, since."""
     severity = str(row["severity"])
     place = f"{row['namespace']}/{row['name']}" if row["namespace"] else row["name"]
     container = f' <span class="k8sgpt-faint">[{_text(row["container"])}]</span>' if row["container"] else ""
@@ -49,9 +54,9 @@ def _row(row: dict[Any, Any]) -> str:
     where = f'<span class="k8sgpt-kind">{_text(row["kind"])}</span><br>{_text(place)}{container}{parent}'
     since = "" if row["since"] is None or row["since"] != row["since"] else f"{row['since']:%Y-%m-%d %H:%M}"
     return (
-        f'<tr><td><span class="k8sgpt-severity k8sgpt-{_text(severity)}">{_text(severity)}</span></td>'
+        f'<td><span class="k8sgpt-severity k8sgpt-{_text(severity)}">{_text(severity)}</span></td>'
         f'<td class="k8sgpt-where">{where}</td>'
-        f'<td class="k8sgpt-what">{_what(row)}</td><td style="white-space:nowrap">{since}</td></tr>'
+        f'<td class="k8sgpt-what">{_what(row)}</td><td style="white-space:nowrap">{since}</td>'
     )
 
 
