@@ -90,6 +90,19 @@ class Commands:
 
         return history(self._session.history)
 
+    def chart(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views.charts import chart
+
+        findings = self._session.analysis(parsed.number)
+        return chart(parsed.chart, findings, self._session.view_of(findings))
+
+    def report(self, parsed: argparse.Namespace) -> None:
+        from k8sgpt_magic.views.report import write
+
+        findings = self._session.analysis(parsed.number)
+        explained = self._session.with_explanations(findings)
+        print(write(parsed.file, explained, self._session.view_of(findings), force=parsed.force))
+
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
 

@@ -133,6 +133,28 @@ SUBCOMMANDS = (
     Subcommand("history", "List the analyses of this session: number, when, of what, and how many findings.",
                examples=("%k8sgpt history",)),
     Subcommand(
+        "chart",
+        "Draw an analysis: findings by kind and namespace (kinds), when they began (timeline), or root causes and "
+        "what follows from them (causes).",
+        (
+            Option(("chart",), "kinds, timeline or causes", {"metavar": "CHART"}, "chart"),
+            _value("--from", help="analysis of %%k8sgpt history; default: the last", metavar="NUMBER", type=int,
+                   default=0, completes="analysis", dest="number"),
+        ),
+        examples=("%k8sgpt chart causes", "%k8sgpt chart timeline"),
+    ),
+    Subcommand(
+        "report",
+        "Write an incident report of an analysis to one file: a page (.html), Markdown (.md) or a notebook (.ipynb).",
+        (
+            Option(("file",), "the file to write, for example incident.html", {"metavar": "FILE"}, "path"),
+            _value("--from", help="analysis of %%k8sgpt history; default: the last", metavar="NUMBER", type=int,
+                   default=0, completes="analysis", dest="number"),
+            _flag("--force", help="replace a file that is there already"),
+        ),
+        examples=("%k8sgpt report incident.html", "%k8sgpt report incident.ipynb --from 2 --force"),
+    ),
+    Subcommand(
         "auth",
         "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
         (

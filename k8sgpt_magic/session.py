@@ -210,6 +210,36 @@ class Session:
         known = [frame.attrs["number"] for frame in self.history]
         raise InvalidOption(f"there is no analysis {number}; %k8sgpt history has {known[0]} to {known[-1]}")
 
+    def view_of(self, findings: pd.DataFrame) -> ClusterView | None:
+        """What the newest analysis saw, if these are its findings; what earlier ones saw is not kept."""
+        newest = self.last
+        return self.view if newest is not None and newest.attrs["number"] == findings.attrs.get("number") else None
+
+    def keep_explanations(self, explained: Findings) -> None:
+        """Remember what explained rows say beyond findings, for reports of the analysis that they are of."""
+        number = explained.attrs.get("number", 0)
+        if any(frame.attrs["number"] == number for frame in self.history):
+            known = self._explanations.setdefault(number, {})
+            known.update({row.pop("id"): row for row in explained[["id", *_added(explained)]].to_dict("records")})
+
+    def with_explanations(self, findings: Findings) -> Findings:
+        """An analysis with the columns that ``%explain`` filled, if it did; empty where a row was not explained."""
+        import pandas as pd
+
+        from k8sgpt_magic.frame import Findings
+
+        known = self._explanations.get(findings.attrs.get("number", 0))
+        if not known:
+            return findings
+        names = list(next(iter(known.values())))
+        filled = Findings(findings.copy())
+        for name in names:
+            empty: Any = [] if name == "commands" else ""
+            values = [known.get(key, {}).get(name, empty) for key in findings["id"]]
+            filled[name] = pd.Series(values, dtype=object, index=filled.index)
+        filled.attrs = findings.attrs
+        return filled
+
     def diff(
         self,
         before: int | pd.DataFrame = 0,
@@ -652,6 +682,12 @@ def _unreadable(reads: Sequence[ReadResult]) -> list[str]:
                 where = f" in {result.namespace}" if result.namespace else ""
                 lines.setdefault(f"{how}{where}, {result.reason}", []).append(plural)
     return [f"{joined(sorted(plurals), 40)} ({reason})" for reason, plurals in lines.items()]
+
+
+def _added(explained: Findings) -> list[str]:
+    from k8sgpt_magic.frame import COLUMNS
+
+    return [name for name in explained.columns if name not in COLUMNS]
 
 
 def _asked(query: Query) -> dict[str, Any]:

@@ -72,9 +72,12 @@ class Explainer:
         backend = self._backend(style)
         asked = self._questions(findings, backend, style, text)
         explained = self._session.engine.run(self._answers(asked, backend, style))
-        return _filled(
+        filled = _filled(
             findings, self._session.last.summary if self._session.last is not None else Summary(), explained
         )
+        if not text:
+            self._session.keep_explanations(filled)
+        return filled
 
     def preview(self, what: Any = None, style: Style | None = None, *, text: str = "") -> Document:
         """What ``explain`` would send, exactly, and about how many tokens it is."""

@@ -67,7 +67,7 @@ def _what(row: dict[Any, Any]) -> str:
         line += f'<br><span class="k8sgpt-faint">caused by {_text(row["cause"])}</span>'
     elif row["consequences"]:
         line += f'<br><span class="k8sgpt-faint">root cause of {row["consequences"]} more</span>'
-    line += _explanation(row)
+    line += explanation(row)
     if not row["evidence"]:
         return line
     facts = "".join(
@@ -76,7 +76,7 @@ def _what(row: dict[Any, Any]) -> str:
     return f"<details><summary>{line}</summary><dl>{facts}</dl></details>"
 
 
-def _explanation(row: dict[Any, Any]) -> str:
+def explanation(row: dict[Any, Any]) -> str:
     """What ``%explain`` adds to a row. A link is shown as text: it may come from a model."""
     if row.get("failure"):
         return f'<div class="k8sgpt-explained">Not explained: {_text(row["failure"])}</div>'
