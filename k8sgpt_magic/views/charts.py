@@ -43,8 +43,8 @@ _RANK: dict[str, int] = {severity: rank for rank, severity in enumerate(SEVERITI
 
 NAMESPACES = 20
 KINDS = 25
-LANES = 30
-CAUSES = 12
+LANES = 25
+CAUSES = 10
 CONSEQUENCES = 6
 
 _CLUSTER = "(cluster)"
@@ -286,7 +286,7 @@ def _onsets(findings: pd.DataFrame) -> list[dict[str, Any]]:
             "code": _label(row["code"]),
             "time": row["since"].to_pydatetime(),
             "began": f"{row['since']:%Y-%m-%d %H:%M:%S}",
-            "message": _label(row["message"], 200),
+            "message": _label(row["message"], 140),
             "root": bool(row["consequences"]),
         }
         for row in known.to_dict("records")
@@ -301,7 +301,7 @@ def _warnings(events: Iterable[Event]) -> list[dict[str, Any]]:
             "times": event.occurrences,
             "first": first,
             "last": last,
-            "message": _label(event.message, 200),
+            "message": _label(event.message, 140),
         }
         for event in events
         if event.type == "Warning" and (last := event.last_seen or event.first_seen) is not None
@@ -348,22 +348,19 @@ def causes(findings: pd.DataFrame, *, roots: int = CAUSES, consequences: int = C
     edges: list[dict[str, Any]] = []
     lines: list[str] = []
     row = 0.0
-    for cause, following in found[:roots]:
+    for root, (cause, following) in enumerate(found[:roots]):
         shown, more = following[:consequences], len(following) - consequences
         height = max(2, len(shown) + (more > 0))
         middle = row + (height - 1) / 2
-        root = str(cause["id"])
         nodes.append({**_node(cause, root), "side": "cause", "y": middle, "findings": len(following)})
         lines += ["", f"{cause['severity']} {_label(cause['code'])} {_where(cause)}"]
         top = middle - (len(shown) + (more > 0) - 1) / 2
         for position, each in enumerate(shown):
             nodes.append({**_node(each, root), "side": "consequence", "y": top + position})
-            edges.append({"root": _label(root), "side": "edge", "from": middle, "to": top + position})
+            edges.append({"root": root, "side": "edge", "from": middle, "to": top + position})
             lines.append(f"  -> {each['severity']} {_label(each['code'])} {_where(each)}")
         if more > 0:
-            nodes.append(
-                {"root": _label(root), "side": "more", "y": top + len(shown), "label": f"… and {more:,} more"}
-            )
+            nodes.append({"root": root, "side": "more", "y": top + len(shown), "label": f"… and {more:,} more"})
             lines.append(f"  -> and {more:,} more")
         row += height + 0.7
     notes = [f"the {roots} worst of {len(found):,} causes"] if len(found) > roots else []
@@ -440,14 +437,14 @@ def _graph(alt: Any, nodes: list[dict[str, Any]], edges: list[dict[str, Any]], r
     )
 
 
-def _node(row: Mapping[Any, Any], root: str) -> dict[str, Any]:
+def _node(row: Mapping[Any, Any], root: int) -> dict[str, Any]:
     return {
-        "root": _label(root),
+        "root": root,
         "severity": str(row["severity"]),
         "code": _label(row["code"]),
         "object": _where(row),
         "line": _line(row),
-        "message": _label(row["message"], 200),
+        "message": _label(row["message"], 140),
     }
 
 
