@@ -9,9 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
     from k8sgpt_magic.analyzers import analyzer
+    from k8sgpt_magic.diagnosis.diff import Changes
     from k8sgpt_magic.errors import K8sGPTError
     from k8sgpt_magic.findings import Code, Evidence, Finding
     from k8sgpt_magic.frame import Findings
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Changes",
     "Code",
     "Evidence",
     "Finding",
@@ -30,10 +33,12 @@ __all__ = [
     "Watch",
     "analyze",
     "analyzer",
+    "diff",
     "shared_session",
 ]
 
 _LAZY = {
+    "Changes": "diagnosis.diff",
     "Code": "findings",
     "Evidence": "findings",
     "Finding": "findings",
@@ -65,6 +70,13 @@ def shared_session() -> Session:
 def analyze(*args: Any, **options: Any) -> Findings:
     """Read a cluster and judge it, in the shared session; the options are those of ``Session.analyze``."""
     return shared_session().analyze(*args, **options)
+
+
+def diff(before: pd.DataFrame, after: pd.DataFrame) -> Changes:
+    """What changed from one analysis to another: new, resolved, worse, better, unchanged, or not known."""
+    from k8sgpt_magic.diagnosis.diff import diff
+
+    return diff(before, after)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

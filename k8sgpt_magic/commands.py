@@ -99,6 +99,39 @@ class Commands:
         )
         print(saved)
 
+    def diff(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views.changes import export
+
+        numbers = parsed.numbers
+        if len(numbers) > 2 or any(number < 1 for number in numbers):
+            raise InvalidOption("diff takes at most two numbers of %k8sgpt history, which counts from 1")
+        against = {"against": parsed.against, "against_context": parsed.against_context}
+        if any(against.values()):
+            # What is compared with a file or a context is the later one.
+            numbers = [0, *numbers] if len(numbers) < 2 else numbers
+        changes = self._session.diff(*numbers, **against, progress=self._progress(parsed))
+        wanted = [part.strip() for several in parsed.only for part in several.split(",") if part.strip()]
+        changes = changes.only(wanted) if wanted else changes
+        return changes if parsed.output == "frame" else export(changes, parsed.output)
+
+    def history(self, _: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views.history import history
+
+        return history(self._session.history)
+
+    def chart(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views.charts import chart
+
+        findings = self._session.analysis(parsed.number)
+        return chart(parsed.chart, findings, self._session.view_of(findings))
+
+    def report(self, parsed: argparse.Namespace) -> None:
+        from k8sgpt_magic.views.report import write
+
+        findings = self._session.analysis(parsed.number)
+        explained = self._session.with_explanations(findings)
+        print(write(parsed.file, explained, self._session.view_of(findings), force=parsed.force))
+
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
 

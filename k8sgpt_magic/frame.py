@@ -31,7 +31,7 @@ COLUMNS = (
 _TEXTS = tuple(name for name in COLUMNS if name not in ("severity", "since", "consequences", "evidence"))
 _TEXTS_OF = attrgetter(*_TEXTS)
 
-_SEVERITY = pd.CategoricalDtype(list(reversed(SEVERITIES)), ordered=True)
+SEVERITY_TYPE = pd.CategoricalDtype(list(reversed(SEVERITIES)), ordered=True)
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -39,12 +39,17 @@ class Summary(msgspec.Struct, kw_only=True):
 
     ``seconds`` is the wall time of the whole, ``age`` the seconds since the oldest list in it was read.
     ``unreadable`` and ``errors`` are lines for people, ``reads`` and ``analyzer_seconds`` the figures of ``--stats``.
+    ``taken_at`` is the time that ages were judged by, ``analyzed_at`` the time of the analysis itself: for a snapshot
+    two different ones. ``number`` counts the session's analyses; ``asked`` has the options that were not left out.
     """
 
     context: str = ""
     source: str = ""
     is_demo: bool = False
     taken_at: str = ""
+    analyzed_at: str = ""
+    number: int = 0
+    asked: dict[str, Any] = {}
     namespaces: list[str] = []
     seconds: float = 0.0
     age: float = 0.0
@@ -83,7 +88,7 @@ class Findings(pd.DataFrame):
             name: pd.Series(list(texts), dtype="str") for name, texts in zip(_TEXTS, values, strict=True)
         }
         columns["consequences"] = pd.Series([finding.consequences for finding in findings], dtype="int64")
-        columns["severity"] = pd.Categorical([finding.severity for finding in findings], dtype=_SEVERITY)
+        columns["severity"] = pd.Categorical([finding.severity for finding in findings], dtype=SEVERITY_TYPE)
         columns["since"] = pd.to_datetime(pd.Series([finding.since for finding in findings], dtype=object), utc=True)
         columns["evidence"] = pd.Series(
             msgspec.to_builtins([list(finding.evidence) for finding in findings]), dtype=object

@@ -157,6 +157,48 @@ SUBCOMMANDS = (
         examples=("%k8sgpt snapshot save incident.tar.gz", "%k8sgpt analyze --source incident.tar.gz"),
     ),
     Subcommand(
+        "diff",
+        "Compare two analyses: what is new, resolved, worse, better and unchanged.",
+        (
+            Option(("numbers",), "analyses of %%k8sgpt history, the earlier first; one is compared with the last. "
+                   "Default: the last two", {"metavar": "NUMBER", "nargs": "*", "type": int}, "analysis"),
+            _value("--against", help="compare with a snapshot, or with what else --source takes", metavar="FILE",
+                   default="", completes="source"),
+            _value("--against-context", help="compare with another cluster: a context of the kubeconfig",
+                   metavar="NAME", default="", completes="context"),
+            _value("--only", help="only these changes: new, worse, better, resolved, unknown, unchanged; may be "
+                   "repeated or a comma list", metavar="CHANGE", action="append", default=[], completes="change"),
+            _value("-o", "--output", help=f"{', '.join(OUTPUTS)}; default: frame, a pandas DataFrame",
+                   metavar="FORMAT", default="frame", completes="output"),
+            _flag("-q", "--quiet", help="no progress bar"),
+        ),
+        examples=("%k8sgpt diff --only new,worse", "%k8sgpt diff 1 3", "%k8sgpt diff --against before.tar.gz"),
+    ),
+    Subcommand("history", "List the analyses of this session: number, when, of what, and how many findings.",
+               examples=("%k8sgpt history",)),
+    Subcommand(
+        "chart",
+        "Draw an analysis: findings by kind and namespace (kinds), when they began (timeline), or root causes and "
+        "what follows from them (causes).",
+        (
+            Option(("chart",), "kinds, timeline or causes", {"metavar": "CHART"}, "chart"),
+            _value("--from", help="analysis of %%k8sgpt history; default: the last", metavar="NUMBER", type=int,
+                   default=0, completes="analysis", dest="number"),
+        ),
+        examples=("%k8sgpt chart causes", "%k8sgpt chart timeline"),
+    ),
+    Subcommand(
+        "report",
+        "Write an incident report of an analysis to one file: a page (.html), Markdown (.md) or a notebook (.ipynb).",
+        (
+            Option(("file",), "the file to write, for example incident.html", {"metavar": "FILE"}, "path"),
+            _value("--from", help="analysis of %%k8sgpt history; default: the last", metavar="NUMBER", type=int,
+                   default=0, completes="analysis", dest="number"),
+            _flag("--force", help="replace a file that is there already"),
+        ),
+        examples=("%k8sgpt report incident.html", "%k8sgpt report incident.ipynb --from 2 --force"),
+    ),
+    Subcommand(
         "auth",
         "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
         (

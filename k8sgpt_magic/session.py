@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -25,7 +26,10 @@ from k8sgpt_magic.findings import SEVERITIES, Finding
 from k8sgpt_magic.wording import joined
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from k8sgpt_magic.cluster.archive import Saved
+    from k8sgpt_magic.diagnosis.diff import Changes
     from k8sgpt_magic.explain.explainer import Explainer
     from k8sgpt_magic.frame import Findings, Summary
     from k8sgpt_magic.watch import Judge, Watch
@@ -36,6 +40,10 @@ MAX_AGE = 30.0
 TIMEOUT = 30.0
 MAX_CONCURRENCY = 10
 INTERVAL = 2.0
+
+# What is kept to compare with: enough of them for a day's work, and never more memory than some large ones take.
+KEPT_ANALYSES = 50
+KEPT_FINDINGS = 100_000
 
 # Past this many namespaces one list of everything is cheaper than a list for each.
 _LISTED_ONE_BY_ONE = 5
@@ -82,6 +90,8 @@ class Session:
     def __init__(self) -> None:
         self.engine = Engine()
         self.history: list[Findings] = []
+        self._numbered = 0
+        self._explanations: dict[int, dict[str, dict[str, Any]]] = {}
         self.lists = ListCache()
         self._sources: dict[tuple[str, str, str], Source] = {}
         self._lock = threading.Lock()
@@ -193,6 +203,113 @@ class Session:
         state = Progress()
         return self._waited(self._save(file, query, state), state, progress)
 
+    def analysis(self, number: int = 0) -> Findings:
+        """An analysis of this session by its number in ``%k8sgpt history``; 0 is the newest.
+
+        Raises ``InvalidOption`` for one that there is not, or no longer.
+        """
+        if not self.history:
+            raise InvalidOption("there is no analysis yet; run %k8sgpt analyze first")
+        if not number:
+            return self.history[-1]
+        for frame in self.history:
+            if frame.attrs["number"] == number:
+                return frame
+        known = [frame.attrs["number"] for frame in self.history]
+        raise InvalidOption(f"there is no analysis {number}; %k8sgpt history has {known[0]} to {known[-1]}")
+
+    def view_of(self, findings: pd.DataFrame) -> ClusterView | None:
+        """What the newest analysis saw, if these are its findings; what earlier ones saw is not kept."""
+        newest = self.last
+        return self.view if newest is not None and newest.attrs["number"] == findings.attrs.get("number") else None
+
+    def keep_explanations(self, explained: Findings) -> None:
+        """Remember what explained rows say beyond findings, for reports of the analysis that they are of."""
+        number = explained.attrs.get("number", 0)
+        if any(frame.attrs["number"] == number for frame in self.history):
+            known = self._explanations.setdefault(number, {})
+            known.update({row.pop("id"): row for row in explained[["id", *_added(explained)]].to_dict("records")})
+
+    def with_explanations(self, findings: Findings) -> Findings:
+        """An analysis with the columns that ``%explain`` filled, if it did; empty where a row was not explained."""
+        import pandas as pd
+
+        from k8sgpt_magic.frame import Findings
+
+        known = self._explanations.get(findings.attrs.get("number", 0))
+        if not known:
+            return findings
+        names = list(next(iter(known.values())))
+        filled = Findings(findings.copy())
+        for name in names:
+            empty: Any = [] if name == "commands" else ""
+            values = [known.get(key, {}).get(name, empty) for key in findings["id"]]
+            filled[name] = pd.Series(values, dtype=object, index=filled.index)
+        filled.attrs = findings.attrs
+        return filled
+
+    def diff(
+        self,
+        before: int | pd.DataFrame = 0,
+        after: int | pd.DataFrame = 0,
+        *,
+        against: str = "",
+        against_context: str = "",
+        progress: ProgressView | None = None,
+    ) -> Changes:
+        """What changed from one analysis to another, each given as a DataFrame or by its number in the history.
+
+        Without any, from the last but one to the last. ``against`` is a snapshot (or what else ``analyze`` takes as
+        ``source``) and ``against_context`` a context: it is analyzed as the later of the two was, compared, and not
+        remembered. Raises ``InvalidOption`` where there is nothing to compare, and what ``analyze`` raises.
+        """
+        from k8sgpt_magic.diagnosis.diff import diff
+
+        later = self.analysis(after) if isinstance(after, int) else after
+        if against or against_context:
+            if against and against_context:
+                raise InvalidOption("--against and --against-context name two different things to compare with")
+            if not (isinstance(before, int) and before == 0):
+                raise InvalidOption(
+                    "compare with an analysis of the history, a snapshot or a context: one of the three"
+                )
+            return diff(self._like(later, against, against_context, progress), later)
+        if isinstance(before, int):
+            if not before:
+                before = self._number_before(later)
+            earlier: pd.DataFrame = self.analysis(before)
+        else:
+            earlier = before
+        return diff(earlier, later)
+
+    def _number_before(self, later: pd.DataFrame) -> int:
+        number = later.attrs.get("number", 0)
+        earlier = [frame.attrs["number"] for frame in self.history if frame.attrs["number"] < number]
+        if not earlier:
+            raise InvalidOption(
+                "there is no earlier analysis to compare with: analyze again, or name a snapshot (--against FILE)"
+            )
+        return int(earlier[-1])
+
+    def _like(self, later: pd.DataFrame, source: str, context: str, progress: ProgressView | None) -> Findings:
+        """Another source, analyzed as an analysis of this session was."""
+        from k8sgpt_magic.frame import Findings
+
+        asked = later.attrs.get("asked", {})
+        query = Query(
+            # Globs are expanded already: the other side might have no namespace to match.
+            namespaces=tuple(later.attrs.get("namespaces", ())),
+            filters=tuple(asked.get("filter", ())),
+            selector=asked.get("selector", ""),
+            severity=asked.get("severity", ""),
+            kubeconfig="" if source else asked.get("kubeconfig", ""),
+            source=source,
+            context=context,
+        )
+        state = Progress()
+        _, diagnosis, summary = self._waited(self._made(query, state), state, progress)
+        return Findings.of(diagnosis.findings, summary)
+
     async def analyze_async(self, **options: Any) -> Findings:
         """``analyze`` for who has a loop of their own: ``await session.analyze_async(namespace="shop")``."""
         return await in_thread(lambda: self.analyze(**options))
@@ -300,6 +417,12 @@ class Session:
     # --- one analysis ------------------------------------------------------------------------------------
 
     async def _analyze(self, query: Query, progress: Progress) -> Findings:
+        view, diagnosis, summary = await self._made(query, progress)
+        self.view, self.analyzed = view, self.source(query)
+        return self._remember(diagnosis, summary)
+
+    async def _made(self, query: Query, progress: Progress) -> tuple[ClusterView, Diagnosis, Summary]:
+        """An analysis that the session does not remember."""
         began = time.perf_counter()
         chosen = _chosen_analyzers(query.filters)
         _check(query)
@@ -316,8 +439,9 @@ class Session:
         summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
         summary.seconds = time.perf_counter() - began
         summary.age = age
-        self.view, self.analyzed = view, source
-        return self._remember(diagnosis, summary)
+        summary.analyzed_at = datetime.now(UTC).isoformat(timespec="seconds")
+        summary.asked = _asked(query)
+        return view, diagnosis, summary
 
     async def _watch(self, query: Query, interval: float, progress: Progress) -> Watch:
         from k8sgpt_magic.cluster.live import LiveSource
@@ -385,10 +509,22 @@ class Session:
     def _remember(self, diagnosis: Diagnosis, summary: Summary) -> Findings:
         from k8sgpt_magic.frame import Findings
 
+        with self._lock:
+            self._numbered += 1
+            summary.number = self._numbered
         frame = Findings.of(diagnosis.findings, summary)
         self._findings = {finding.id: finding for finding in diagnosis.findings}
         self.history.append(frame)
+        self._forget_oldest()
         return frame
+
+    def _forget_oldest(self) -> None:
+        """Keep the history bounded, in analyses and in findings; two are always there to be compared."""
+        while len(self.history) > 2 and (
+            len(self.history) > KEPT_ANALYSES or sum(map(len, self.history)) > KEPT_FINDINGS
+        ):
+            forgotten = self.history.pop(0)
+            self._explanations.pop(forgotten.attrs["number"], None)
 
     async def _namespaces(self, source: Source, query: Query) -> tuple[list[str], list[str]]:
         """The namespaces asked for, globs expanded, and what to tell the user about them."""
@@ -692,6 +828,23 @@ def _unreadable(reads: Sequence[ReadResult]) -> list[str]:
                 where = f" in {result.namespace}" if result.namespace else ""
                 lines.setdefault(f"{how}{where}, {result.reason}", []).append(plural)
     return [f"{joined(sorted(plurals), 40)} ({reason})" for reason, plurals in lines.items()]
+
+
+def _added(explained: Findings) -> list[str]:
+    from k8sgpt_magic.frame import COLUMNS
+
+    return [name for name in explained.columns if name not in COLUMNS]
+
+
+def _asked(query: Query) -> dict[str, Any]:
+    """The options that were not left out and decide what is found, under the names that ``Session.analyze`` has."""
+    names = {"namespaces": "namespace", "filters": "filter"}
+    passing = ("max_concurrency", "max_age", "refresh", "timeout")
+    return {
+        names.get(field.name, field.name): list(value) if isinstance(value, tuple) else value
+        for field in msgspec.structs.fields(Query)
+        if field.name not in passing and (value := getattr(query, field.name)) != field.default
+    }
 
 
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -1,3 +1,9 @@
 """Fixtures that every test may use. Nothing is ever skipped: what a test needs and lacks is a failure."""
 
+from hypothesis import settings
+
 from tests.controlplane.fixtures import control_plane, namespace  # noqa: F401
+
+# How long an example takes is a matter for benchmarks: machines are shared.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

@@ -148,7 +148,10 @@ class Explainer:
             if progress:
                 progress.close()
         summary = self._session.last.summary if self._session.last is not None else Summary()
-        return _filled(findings, msgspec.structs.replace(summary, notes=[*summary.notes, *notes]), explained)
+        filled = _filled(findings, msgspec.structs.replace(summary, notes=[*summary.notes, *notes]), explained)
+        if not text:
+            self._session.keep_explanations(filled)
+        return filled
 
     def preview(self, what: Any = None, style: Style | None = None, *, text: str = "") -> Document:
         """What ``explain`` would send, exactly, and about how many tokens it is."""

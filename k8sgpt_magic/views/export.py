@@ -11,6 +11,8 @@ from k8sgpt_magic.views import text
 from k8sgpt_magic.views.lines import demo, headline, notes, printable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from k8sgpt_magic.frame import Findings
 
 Format = Literal["json", "yaml", "markdown", "text"]
@@ -50,31 +52,36 @@ def export(findings: Findings, format: Format) -> Document:
 
 
 def _document(findings: Findings) -> dict[str, Any]:
-    rows = findings.astype({"severity": str}).to_dict("records")
-    for row in rows:
-        row["since"] = None if row["since"] != row["since"] else row["since"].isoformat().replace("+00:00", "Z")
     problems = int((findings["severity"] != "info").sum())
     return {
         "status": "ProblemDetected" if problems else "OK",
         "problems": problems,
-        "findings": rows,
+        "findings": plain_rows(findings),
         "summary": findings.attrs,
     }
 
 
+def plain_rows(findings: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The rows as JSON and YAML can hold them: times as text, none as null."""
+    rows = findings.astype({"severity": str}).to_dict("records")
+    for row in rows:
+        row["since"] = None if row["since"] != row["since"] else row["since"].isoformat().replace("+00:00", "Z")
+    return rows
+
+
 def _markdown(findings: Findings) -> str:
-    lines = [f"**{_cell(headline(findings, findings.summary))}**", ""]
+    lines = [f"**{cell(headline(findings, findings.summary))}**", ""]
     if len(findings):
         lines += ["| Severity | Code | Where | What is wrong | Cause |", "|---|---|---|---|---|"]
         for row in findings.to_dict("records"):
             place = "/".join(part for part in (row["kind"], row["namespace"], row["name"], row["container"]) if part)
             cells = (row["severity"], row["code"], place, row["message"], row["cause"])
-            lines.append("| " + " | ".join(_cell(str(cell)) for cell in cells) + " |")
+            lines.append("| " + " | ".join(cell(str(each)) for each in cells) + " |")
         lines.append("")
     below = [line for line in (demo(findings.summary), *notes(findings.summary)) if line]
-    return "\n".join([*lines, *(f"{_cell(line)}  " for line in below)])
+    return "\n".join([*lines, *(f"{cell(line)}  " for line in below)])
 
 
-def _cell(content: str) -> str:
+def cell(content: str) -> str:
     """Text of the cluster's with everything that Markdown or HTML would act on escaped."""
     return re.sub(r"([\\`*_{}\[\]<>|#~!&$])", r"\\\1", printable(content))

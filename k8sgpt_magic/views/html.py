@@ -19,96 +19,86 @@ HEADER = ("Severity", "Where", "What is wrong", "Since")
 
 
 @cache
-def _style() -> str:
+def style() -> str:
     return files("k8sgpt_magic.views").joinpath("findings.css").read_text(encoding="utf-8")
 
 
 def render(findings: Findings, *, rows: int = ROWS) -> str:
     """A table of at most ``rows`` findings; each row opens to show its evidence. All cluster text is escaped."""
     summary = findings.summary
-    parts = [f"<style>{_style()}</style>", '<div class="k8sgpt">']
-    parts.append(f'<div class="k8sgpt-head">{_text(headline(findings, summary))}</div>')
+    parts = [f"<style>{style()}</style>", '<div class="k8sgpt">']
+    parts.append(f'<div class="k8sgpt-head">{escaped(headline(findings, summary))}</div>')
     if said := demo(summary):
-        parts.append(f'<div class="k8sgpt-note">{_text(said)}</div>')
+        parts.append(f'<div class="k8sgpt-note">{escaped(said)}</div>')
     if len(findings):
         header = "".join(f"<th>{name}</th>" for name in HEADER)
         parts.append(f"<table><thead><tr>{header}</tr></thead><tbody>")
-        parts += [_row(row) for row in findings.head(rows).to_dict("records")]
+        parts += [f"<tr>{cells(row)}</tr>" for row in findings.head(rows).to_dict("records")]
         parts.append("</tbody></table>")
         if len(findings) > rows:
             parts.append(f'<div class="k8sgpt-note">… and {len(findings) - rows:,} more rows.</div>')
-    parts += [f'<div class="k8sgpt-note">{_text(line)}</div>' for line in notes(summary)]
+    parts += [f'<div class="k8sgpt-note">{escaped(line)}</div>' for line in notes(summary)]
     parts.append("</div>")
     return "".join(parts)
 
 
-def _row(row: dict[Any, Any]) -> str:
+def marked_row(record: dict[Any, Any], *, mark: str, style: str = "") -> str:
+    """A row with one more cell in front, which says ``mark``; ``style`` is a class of the row's."""
+    return f'<tr class="{escaped(style)}"><td class="k8sgpt-mark">{escaped(mark)}</td>{cells(record)}</tr>'
+
+
+def cells(row: dict[Any, Any]) -> str:
+    """The cells of a finding: severity, where, what is wrong, since."""
     severity = str(row["severity"])
     place = f"{row['namespace']}/{row['name']}" if row["namespace"] else row["name"]
-    container = f' <span class="k8sgpt-faint">[{_text(row["container"])}]</span>' if row["container"] else ""
-    parent = f'<br><span class="k8sgpt-faint">of {_text(row["parent"])}</span>' if row["parent"] else ""
-    where = f'<span class="k8sgpt-kind">{_text(row["kind"])}</span><br>{_text(place)}{container}{parent}'
+    container = f' <span class="k8sgpt-faint">[{escaped(row["container"])}]</span>' if row["container"] else ""
+    parent = f'<br><span class="k8sgpt-faint">of {escaped(row["parent"])}</span>' if row["parent"] else ""
+    where = f'<span class="k8sgpt-kind">{escaped(row["kind"])}</span><br>{escaped(place)}{container}{parent}'
     since = "" if row["since"] is None or row["since"] != row["since"] else f"{row['since']:%Y-%m-%d %H:%M}"
     return (
-        f'<tr><td><span class="k8sgpt-severity k8sgpt-{_text(severity)}">{_text(severity)}</span></td>'
+        f'<td><span class="k8sgpt-severity k8sgpt-{escaped(severity)}">{escaped(severity)}</span></td>'
         f'<td class="k8sgpt-where">{where}</td>'
-        f'<td class="k8sgpt-what">{_what(row)}</td><td style="white-space:nowrap">{since}</td></tr>'
+        f'<td class="k8sgpt-what">{_what(row)}</td><td style="white-space:nowrap">{since}</td>'
     )
 
 
 def _what(row: dict[Any, Any]) -> str:
     message = str(row["message"])
-    line = f'<span class="k8sgpt-code">{_text(row["code"])}</span> {_text(message[:MESSAGE])}'
+    line = f'<span class="k8sgpt-code">{escaped(row["code"])}</span> {escaped(message[:MESSAGE])}'
     if row["cause"]:
-        line += f'<br><span class="k8sgpt-faint">caused by {_text(row["cause"])}</span>'
+        line += f'<br><span class="k8sgpt-faint">caused by {escaped(row["cause"])}</span>'
     elif row["consequences"]:
         line += f'<br><span class="k8sgpt-faint">root cause of {row["consequences"]} more</span>'
-    line += _explanation(row)
+    line += explanation(row)
     if not row["evidence"]:
         return line
     facts = "".join(
-        f"<dt>{_text(fact['source'])}</dt><dd>{_text(fact['value'][:MESSAGE])}</dd>" for fact in row["evidence"]
+        f"<dt>{escaped(fact['source'])}</dt><dd>{escaped(fact['value'][:MESSAGE])}</dd>" for fact in row["evidence"]
     )
     return f"<details><summary>{line}</summary><dl>{facts}</dl></details>"
 
 
-def _explanation(row: dict[Any, Any]) -> str:
+def explanation(row: dict[Any, Any]) -> str:
     """What ``%explain`` adds to a row. A link is shown as text: it may come from a model."""
     if row.get("failure"):
-        return f'<div class="k8sgpt-explained">Not explained: {_text(row["failure"])}</div>'
+        return f'<div class="k8sgpt-explained">Not explained: {escaped(row["failure"])}</div>'
     if not row.get("explanation"):
         return ""
-    steps = "".join(f"<br>{_text(step)}" for step in str(row["solution"]).splitlines())
+    steps = "".join(f"<br>{escaped(step)}" for step in str(row["solution"]).splitlines())
     commands = "".join(
-        f"<br><code>{_text(each['command'])}</code>"
-        + (f' <b class="k8sgpt-danger">{_text(each["danger"])}</b>' if each["danger"] else "")
+        f"<br><code>{escaped(each['command'])}</code>"
+        + (f' <b class="k8sgpt-danger">{escaped(each["danger"])}</b>' if each["danger"] else "")
         + (' <span class="k8sgpt-faint">changes the cluster</span>' if each["changes"] else "")
         for each in row["commands"]
     )
     said_by = f"{row['backend']} {row['model']}".strip()
     facts = f"{said_by}, confidence {row['confidence']}{', from the cache' if row['cached'] else ''}"
-    docs = f"<br>{_text(row['docs'])}" if row["docs"] else ""
+    docs = f"<br>{escaped(row['docs'])}" if row["docs"] else ""
     return (
-        f'<div class="k8sgpt-explained">{_text(row["explanation"])}{steps}{commands}{docs}'
-        f'<br><span class="k8sgpt-faint">{_text(facts)}</span></div>'
+        f'<div class="k8sgpt-explained">{escaped(row["explanation"])}{steps}{commands}{docs}'
+        f'<br><span class="k8sgpt-faint">{escaped(facts)}</span></div>'
     )
 
 
-def _text(text: object) -> str:
+def escaped(text: object) -> str:
     return escape(printable(str(text)))
-
-
-# --- for other tables of findings ------------------------------------------------------------------------
-
-escaped = _text
-
-
-def style() -> str:
-    """The style sheet that rows need, as an element."""
-    return f"<style>{_style()}</style>"
-
-
-def row(record: dict[Any, Any], *, mark: str, style: str = "") -> str:
-    """A row as above with one more cell before it, which says ``mark``; ``style`` is a class of the row's."""
-    cells = _row(record).removeprefix("<tr>")
-    return f'<tr class="{_text(style)}"><td class="k8sgpt-mark">{_text(mark)}</td>{cells}'

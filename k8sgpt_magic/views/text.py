@@ -33,7 +33,7 @@ def render(findings: Findings, *, rows: int = ROWS, width: int | None = None) ->
                 for cell in (
                     row["severity"],
                     row["code"],
-                    _where(row),
+                    where(row),
                     row["message"],
                     causes.get(row["cause"], row["cause"]),
                 )
@@ -46,7 +46,7 @@ def render(findings: Findings, *, rows: int = ROWS, width: int | None = None) ->
         for row in table:
             if len(row[message]) > room:
                 row[message] = row[message][: room - 1] + "…"
-        lines += ["", *_aligned(list(_COLUMNS), table)]
+        lines += ["", *aligned(list(_COLUMNS), table)]
         for finding in shown:
             lines += _explanation(finding)
         if len(findings) > rows:
@@ -58,7 +58,7 @@ def _explanation(row: dict[Any, Any]) -> list[str]:
     """What ``%explain`` adds to a row, below the table."""
     if not (row.get("explanation") or row.get("failure")):
         return []
-    lines = ["", f"{row['code']} {_where(row)}".strip()]
+    lines = ["", f"{row['code']} {where(row)}".strip()]
     if row["failure"]:
         return [*lines, f"  Not explained: {printable(row['failure'])}"]
     lines += [f"  {printable(part)}" for part in (row["explanation"], *str(row["solution"]).splitlines())]
@@ -68,13 +68,13 @@ def _explanation(row: dict[Any, Any]) -> list[str]:
     return [*lines, *([f"  {printable(row['docs'])}"] if row["docs"] else []), f"  ({row['backend']} {row['model']})"]
 
 
-def _where(row: dict[Any, Any]) -> str:
+def where(row: dict[Any, Any]) -> str:
     namespace = f"{row['namespace']}/" if row["namespace"] else ""
     container = f" [{row['container']}]" if row["container"] else ""
     return f"{namespace}{row['name']}{container}"
 
 
-def _aligned(header: list[str], rows: list[list[str]]) -> list[str]:
+def aligned(header: list[str], rows: list[list[str]]) -> list[str]:
     widths = [max(len(str(row[position])) for row in [header, *rows]) for position in range(len(header))]
     return [
         "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -72,12 +72,14 @@ def render(state: State) -> str:
     marked += [("", "", each) for each in state.findings if each.id not in state.new]
     shown = marked[:ROWS]
     rows = Findings.of([each for _, _, each in shown], state.summary).to_dict("records")
-    parts = [html.style(), _STYLE, '<div class="k8sgpt">']
+    parts = [f"<style>{html.style()}</style>", _STYLE, '<div class="k8sgpt">']
     parts.append(f'<div class="k8sgpt-head" role="status">{html.escaped(headline(state))}</div>')
     if shown:
         header = "".join(f"<th>{name}</th>" for name in ("Change", *html.HEADER))
         parts.append(f"<table><thead><tr>{header}</tr></thead><tbody>")
-        parts += [html.row(each, mark=mark, style=style) for (mark, style, _), each in zip(shown, rows, strict=True)]
+        parts += [
+            html.marked_row(each, mark=mark, style=style) for (mark, style, _), each in zip(shown, rows, strict=True)
+        ]
         parts.append("</tbody></table>")
     if len(marked) > ROWS:
         parts.append(f'<div class="k8sgpt-note">… and {len(marked) - ROWS:,} more; .findings has them all.</div>')
