@@ -27,7 +27,7 @@ from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.views import charts, html
 from k8sgpt_magic.views.export import cell
 from k8sgpt_magic.views.lines import demo, headline, notes, printable
-from k8sgpt_magic.wording import count, joined
+from k8sgpt_magic.wording import count, joined, quote
 
 if TYPE_CHECKING:
     from k8sgpt_magic.cluster.view import ClusterView
@@ -153,6 +153,10 @@ def _place(row: Mapping[Any, Any]) -> str:
     return f"{row['kind']} {name}{container}"
 
 
+def _message(row: Mapping[Any, Any]) -> str:
+    return quote(str(row["message"]), html.MESSAGE)
+
+
 # --- HTML ------------------------------------------------------------------------------------------------------
 
 # Pictures are grey on nothing; inside a report they can know which background they are on.
@@ -229,11 +233,11 @@ def _html_causes(findings: pd.DataFrame, anchors: Mapping[str, str]) -> str:
     items = []
     for cause, following in found:
         consequences = "".join(
-            f"<li>{_chip(row['severity'])} {_link(row, anchors)}<br>{_text(row['message'])}</li>" for row in following
+            f"<li>{_chip(row['severity'])} {_link(row, anchors)}<br>{_text(_message(row))}</li>" for row in following
         )
         explained = html.explanation(cause)
         items.append(
-            f"<article><h3>{_chip(cause['severity'])} {_link(cause, anchors)}</h3><p>{_text(cause['message'])}</p>"
+            f"<article><h3>{_chip(cause['severity'])} {_link(cause, anchors)}</h3><p>{_text(_message(cause))}</p>"
             f"{explained}<p>{count(len(following), 'consequence')}:</p><ul>{consequences}</ul></article>"
         )
     return f'<section class="k8sgpt-causes"><h2>Root causes</h2>{"".join(items)}</section>'
@@ -309,10 +313,10 @@ def _markdown_causes(findings: pd.DataFrame) -> list[str]:
     parts = ["## Root causes"]
     for cause, following in found:
         parts.append(f"### {cause['severity']}: {cell(cause['code'])} {cell(_place(cause))}")
-        parts.append(cell(str(cause["message"])))
+        parts.append(cell(_message(cause)))
         parts += _markdown_explanation(cause)
         lines = [
-            f"- {row['severity']}: {cell(row['code'])} {cell(_place(row))}: {cell(str(row['message']))}"
+            f"- {row['severity']}: {cell(row['code'])} {cell(_place(row))}: {cell(_message(row))}"
             for row in following
         ]
         parts.append("\n".join(lines))
@@ -353,9 +357,7 @@ def _markdown_findings(findings: pd.DataFrame) -> list[str]:
         since = (
             "" if row["since"] is None or row["since"] != row["since"] else f" Since {row['since']:%Y-%m-%d %H:%M}."
         )
-        lines = [
-            f"- **{row['severity']}** {cell(row['code'])} {cell(_place(row))}: {cell(str(row['message']))}{since}"
-        ]
+        lines = [f"- **{row['severity']}** {cell(row['code'])} {cell(_place(row))}: {cell(_message(row))}{since}"]
         if row["cause"]:
             lines.append(f"  - caused by {cell(row['cause'])}")
         lines += [f"  - {cell(fact['source'])}: {cell(fact['value'])}" for fact in row["evidence"]]
