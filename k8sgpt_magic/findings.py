@@ -108,11 +108,15 @@ class Code(Struct, frozen=True):
             container=container,
             key=key,
             since=since,
-            # Lists, since generators take twice as long and there may be ten thousand findings.
-            evidence=tuple([_evidence(fact) for fact in evidence]),
-            because=tuple([other if isinstance(other, ObjectRef) else other.ref for other in because]),
-            masked=tuple([text for text in masked if text]),
+            # No generators: they take twice as long, and there may be ten thousand findings.
+            evidence=tuple(map(_evidence, evidence)),
+            because=tuple(map(_ref, because)) if because else (),
+            masked=tuple(filter(None, masked)) if masked else (),
         )
+
+
+def _ref(other: ObjectRef | Resource) -> ObjectRef:
+    return other if isinstance(other, ObjectRef) else other.ref
 
 
 def _evidence(fact: Evidence | Event | tuple[str, object]) -> Evidence:

@@ -480,12 +480,8 @@ def _waiting_as_a_whole(view: ClusterView, pod: Pod) -> Iterator[Finding]:
 
 def _containers_in_trouble(pod: Pod) -> Iterator[tuple[Container, ContainerStatus, bool]]:
     """Containers that neither run and are ready nor have done their work, with whether they are init containers."""
-    specs = {
-        each.name: each
-        for each in chain(pod.spec.containers, pod.spec.init_containers, pod.spec.ephemeral_containers)
-    }
     for status in pod.status.init_container_statuses:
-        spec = specs.get(status.name) or Container(name=status.name)
+        spec = _spec_of(pod, status)
         is_sidecar = spec.restart_policy == "Always"
         terminated = status.state.terminated
         if terminated and terminated.exit_code == 0 and not is_sidecar:
@@ -495,7 +491,15 @@ def _containers_in_trouble(pod: Pod) -> Iterator[tuple[Container, ContainerStatu
         yield spec, status, not is_sidecar
     for status in chain(pod.status.container_statuses, pod.status.ephemeral_container_statuses):
         if not status.ready:
-            yield specs.get(status.name) or Container(name=status.name), status, False
+            yield _spec_of(pod, status), status, False
+
+
+def _spec_of(pod: Pod, status: ContainerStatus) -> Container:
+    spec = pod.spec
+    for each in chain(spec.containers, spec.init_containers, spec.ephemeral_containers):
+        if each.name == status.name:
+            return each
+    return Container(name=status.name)
 
 
 def _container(
