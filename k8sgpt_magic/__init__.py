@@ -66,6 +66,7 @@ def analyze(*args: Any, **options: Any) -> Findings:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """``%load_ext k8sgpt_magic``: register the magics."""
+    from k8sgpt_magic import completion, question_mark
     from k8sgpt_magic.magics import K8sGPTMagics
 
     magics = K8sGPTMagics(shell, shared_session())
@@ -73,6 +74,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # %config lists what is among the shell's configurables.
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, K8sGPTMagics)]
     shell.configurables.append(magics)  # type: ignore[arg-type]
+    completion.load(shell, shared_session())
+    question_mark.load(shell)
     _warm_up()
 
 
@@ -82,7 +85,11 @@ def _warm_up() -> None:
     from threading import Timer
 
     def import_all() -> None:
+        from k8sgpt_magic.analyzers import registered
+
+        registered()
         for name in (
+            "k8sgpt_magic.explain.backends.registry",
             "kubernetes.client",
             "kubernetes.config",
             "aiohttp",
@@ -98,8 +105,11 @@ def _warm_up() -> None:
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """``%unload_ext k8sgpt_magic``: take the magics away, close connections, end the thread."""
+    from k8sgpt_magic import completion, question_mark
     from k8sgpt_magic.magics import K8sGPTMagics
 
+    completion.unload(shell)
+    question_mark.unload(shell)
     for kind in K8sGPTMagics.magics.values():
         for name in kind:
             shell.magics_manager.magics["line"].pop(name, None)
