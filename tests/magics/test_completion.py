@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.terminal.ptutils import IPythonPTCompleter
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from traitlets.config import Config
 
 from k8sgpt_magic import completion, magics
@@ -113,6 +116,14 @@ def test_the_menu_says_what_each_candidate_is(complete):
     assert eventually(complete, "%k8sgpt analyze -f dep") == {
         "Deployment": "kind", "deployments": "Deployment", "deploy": "Deployment",
     }  # fmt: skip
+
+
+def test_the_terminal_s_own_adaptor_shows_and_inserts_them(shell):
+    shell.min_elide = 30  # A terminal's shell has it.
+    adaptor = IPythonPTCompleter(shell=shell)
+    document = Document("df = %k8sgpt analyze -o ma -n shop", len("df = %k8sgpt analyze -o ma"))
+    [found] = adaptor.get_completions(document, CompleteEvent(completion_requested=True))
+    assert (found.text, found.start_position, found.display_meta_text) == ("markdown", -2, "output")
 
 
 def test_an_option_that_was_given_is_not_offered_again_unless_it_may_be_repeated(complete):
