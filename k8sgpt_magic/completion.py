@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -200,9 +201,10 @@ class Completion:
             self._session.list_namespaces(source=key[0], context=key[1], kubeconfig=key[2])
 
     def _findings(self, _: Place) -> Iterable[Candidate]:
-        from k8sgpt_magic.frame import Findings
-
-        names = [name for name, value in list(self._shell.user_ns.items()) if isinstance(value, Findings)]
+        # Before the first analysis the module is not there, nor any of its objects, and pandas takes long to import.
+        frame = sys.modules.get("k8sgpt_magic.frame")
+        variables = list(self._shell.user_ns.items()) if frame else []
+        names = [name for name, value in variables if frame and isinstance(value, frame.Findings)]
         return [
             *(Candidate(name, "findings") for name in names if not name.startswith("_")),
             *(Candidate(each.id, each.severity) for each in self._session.findings()),

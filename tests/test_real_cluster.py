@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
+from k8sgpt_magic import completion
 from k8sgpt_magic.cluster.live import LiveSource
 from k8sgpt_magic.frame import Findings
 from k8sgpt_magic.session import Session
@@ -120,6 +124,26 @@ def test_what_real_controllers_report_is_found_and_traced_to_its_root(broken):
 def test_what_is_healthy_is_not_reported(broken):
     assert not [row.id for row in broken.itertuples() if row.name.startswith("healthy")]
     assert broken.attrs["errors"] == []
+
+
+def test_tab_offers_the_namespaces_of_a_cluster_after_one_request_for_all_presses(control_plane, namespace):
+    session, shell = Session(), InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    completion.load(shell, session)
+    mark = control_plane.audit.mark()
+
+    def offered() -> list[str]:
+        line = f"%k8sgpt analyze --kubeconfig {control_plane.kubeconfig('viewer')} -n test-"
+        with provisionalcompleter():
+            return [each.text for each in shell.Completer.completions(line, len(line))]
+
+    try:
+        assert namespace in control_plane.api.wait_for(offered, what="namespaces to complete")
+        assert namespace in offered()
+    finally:
+        session.close()
+    [request] = control_plane.requests("viewer", since=mark)
+    assert request.verb == "list"
+    assert request.uri.startswith("/api/v1/namespaces?")
 
 
 # --- a failure of every kind --------------------------------------------------------------------------------------
