@@ -81,7 +81,7 @@ def diff(before: pd.DataFrame, after: pd.DataFrame) -> Changes:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """``%load_ext k8sgpt_magic``: register the magics."""
-    from k8sgpt_magic import ahead
+    from k8sgpt_magic import ahead, completion, question_mark
     from k8sgpt_magic.magics import K8sGPTMagics
 
     magics = K8sGPTMagics(shell, shared_session())
@@ -89,13 +89,18 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # %config lists what is among the shell's configurables.
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, K8sGPTMagics)]
     shell.configurables.append(magics)  # type: ignore[arg-type]
+    completion.load(shell, shared_session())
+    question_mark.load(shell)
     ahead.start()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """``%unload_ext k8sgpt_magic``: take the magics away, close connections, end the thread."""
+    from k8sgpt_magic import completion, question_mark
     from k8sgpt_magic.magics import K8sGPTMagics
 
+    completion.unload(shell)
+    question_mark.unload(shell)
     for kind in K8sGPTMagics.magics.values():
         for name in kind:
             shell.magics_manager.magics["line"].pop(name, None)

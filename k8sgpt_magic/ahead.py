@@ -12,6 +12,8 @@ from threading import Timer
 _DELAY = 1.0
 
 _ANALYSIS = (
+    # What TAB offers.
+    "k8sgpt_magic.explain.backends.registry",
     "kubernetes.client",
     "kubernetes.config",
     "aiohttp",
@@ -29,6 +31,9 @@ def start() -> None:
 
 
 def import_all() -> None:
+    from k8sgpt_magic.analyzers import registered
+
+    registered()
     for name in _ANALYSIS:
         import_module(name)
     # A second of the processor's time that is for nothing where all explanations are packaged ones.

@@ -16,6 +16,8 @@ from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.session import INTERVAL, MAX_AGE, MAX_CONCURRENCY, TIMEOUT
 
 OUTPUTS = ("frame", "json", "yaml", "markdown", "text")
+CHANGES = ("new", "worse", "better", "resolved", "unknown", "unchanged")
+CHARTS = ("kinds", "timeline", "causes")
 
 
 class Option(Struct, frozen=True):
@@ -25,6 +27,10 @@ class Option(Struct, frozen=True):
     help: str
     settings: dict[str, Any] = {}
     completes: str = ""
+
+    @property
+    def takes_value(self) -> bool:
+        return self.flags[0].startswith("-") and self.settings.get("action") not in ("store_true", "help")
 
 
 class Subcommand(Struct, frozen=True):
@@ -148,7 +154,7 @@ SUBCOMMANDS = (
         "snapshot",
         "Save what an analysis reads to a file, to analyze later or elsewhere. Secrets are saved without values.",
         (
-            Option(("action",), "save", {"metavar": "save"}, "snapshot-action"),
+            Option(("action",), "save", {"metavar": "save"}, "action"),
             Option(("file",), "the file to write, for example incident.tar.gz", {"metavar": "FILE"}, "path"),
             *_NAMESPACES,
             *_CLUSTER,
@@ -202,7 +208,7 @@ SUBCOMMANDS = (
         "auth",
         "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
         (
-            Option(("action",), "add, list, default, update, remove or test", {"metavar": "ACTION"}),
+            Option(("action",), "add, list, default, update, remove or test", {"metavar": "ACTION"}, "action"),
             Option(("backend",), "the backend", {"metavar": "BACKEND", "nargs": "?", "default": ""}, "backend"),
             _value("--model", help="model to ask", metavar="NAME", default=""),
             _value("--base-url", help="where an OpenAI-compatible server is", metavar="URL", default=""),
@@ -220,10 +226,10 @@ SUBCOMMANDS = (
         "cache",
         "Where explanations are kept: in memory and, when asked for, in files or buckets.",
         (
-            Option(("action",), "add, list, stats, clear or remove", {"metavar": "ACTION"}),
+            Option(("action",), "add, list, stats, clear or remove", {"metavar": "ACTION"}, "action"),
             Option(("kind",), "of add: file, s3, gs or azure; of clear and remove: the URL",
-                   {"metavar": "KIND", "nargs": "?", "default": ""}),
-            Option(("url",), "of add: where", {"metavar": "URL", "nargs": "?", "default": ""}),
+                   {"metavar": "KIND", "nargs": "?", "default": ""}, "cache"),
+            Option(("url",), "of add: where", {"metavar": "URL", "nargs": "?", "default": ""}, "path"),
         ),
         examples=("%k8sgpt cache add file ~/explanations", "%k8sgpt cache stats"),
     ),
@@ -246,6 +252,8 @@ EXPLAIN = Subcommand(
     ),
     examples=('%explain df[df.kind == "Pod"]', "%explain --ask 'is this the new release?'", "%explain --dry-run"),
 )  # fmt: skip
+
+HELP = Option(("-h", "--help"), "show this help", {"action": "help"})
 
 _ACTIONS = {
     "snapshot": ("save",),
@@ -284,7 +292,7 @@ def parser(subcommand: Subcommand) -> _Parser:
     )
     for option in subcommand.options:
         made.add_argument(*option.flags, help=option.help, **option.settings)
-    made.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help")
+    made.add_argument(*HELP.flags, action=_Help, nargs=0, help=HELP.help)
     return made
 
 
@@ -325,6 +333,11 @@ def _check_choices(made: _Parser, options: argparse.Namespace) -> None:
         made.error(f"unknown action {options.action!r}{nearest(options.action, actions) or f'; there are {actions}'}")
 
 
+def actions(subcommand: str) -> tuple[str, ...]:
+    """The actions of a subcommand such as ``auth``; most have none."""
+    return _ACTIONS.get(subcommand, ())
+
+
 def overview() -> str:
     """The help of ``%k8sgpt`` itself."""
     width = max(len(each.name) for each in SUBCOMMANDS) + 2
@@ -339,7 +352,7 @@ def overview() -> str:
             "subcommands:",
             *lines,
             "",
-            "%k8sgpt SUBCOMMAND --help shows the options of one. Variables expand in options: {name} and $name.",
+            "%k8sgpt SUBCOMMAND? shows the options of one, TAB completes. Variables expand: {name} and $name.",
             "",
             "examples:",
             *examples,

@@ -310,6 +310,27 @@ class Session:
         _, diagnosis, summary = self._waited(self._made(query, state), state, progress)
         return Findings.of(diagnosis.findings, summary)
 
+    def known_namespaces(self, *, context: str = "", kubeconfig: str = "", source: str = "") -> list[str]:
+        """The namespaces of all that was read of a source in this session, whatever its age. Asks nobody."""
+        opened = self._sources.get((source, context, kubeconfig))
+        return self.lists.namespaces(opened.identity) if opened else []
+
+    def list_namespaces(
+        self, *, context: str = "", kubeconfig: str = "", source: str = "", timeout: float = 5.0
+    ) -> None:
+        """Read the list of namespaces of a source, so that ``known_namespaces`` has it.
+
+        Raises ``K8sGPTError`` as ``analyze`` does.
+        """
+        query = Query(context=context, kubeconfig=kubeconfig, source=source, timeout=timeout)
+
+        async def read() -> None:
+            opened = self.source(query)
+            await opened.open()
+            await self._read(opened, [Namespace], [], query, Progress())
+
+        self.engine.run(read())
+
     async def analyze_async(self, **options: Any) -> Findings:
         """``analyze`` for who has a loop of their own: ``await session.analyze_async(namespace="shop")``."""
         return await in_thread(lambda: self.analyze(**options))

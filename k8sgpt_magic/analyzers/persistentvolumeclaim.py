@@ -271,15 +271,22 @@ def _storage_class_missing(view: ClusterView, claim: PersistentVolumeClaim) -> I
 
 
 def _provisioning_failed(view: ClusterView, claim: PersistentVolumeClaim) -> Iterator[Finding]:
-    events = view.events(claim, "ProvisioningFailed")
+    name = _class_name(claim)
+    # A claim is often applied before its class, and the event of that moment outlives the fault.
+    was_missing = f'"{name}" not found' if name and view.get(StorageClass, "", name) else None
+    events = [
+        event
+        for event in view.events(claim, "ProvisioningFailed")
+        if was_missing is None or was_missing not in event.message
+    ]
     if events:
         yield PROVISIONING_FAILED.finding(
             claim,
             f"The provisioner cannot make the volume: {sentence(events[0].message)}{_needs(view, claim)}",
             since=min((time for event in events if (time := event.first_seen)), default=None),
             severity=_severity(view, claim),
-            evidence=[*events, ("spec.storageClassName", _class_name(claim)), *_used_by(view, claim)],
-            masked=[_class_name(claim) or "", *_consumer_names(view, claim)],
+            evidence=[*events, ("spec.storageClassName", name), *_used_by(view, claim)],
+            masked=[name or "", *_consumer_names(view, claim)],
         )
 
 

@@ -55,7 +55,7 @@ class ListCache:
         return sorted(
             {
                 each.namespace or (each.name if each.kind == "Namespace" else "")
-                for (identity, _, _), kept in self._lists.items()
+                for (identity, _, _), kept in list(self._lists.items())
                 if identity == source
                 for read in kept.reads
                 for each in read.objects

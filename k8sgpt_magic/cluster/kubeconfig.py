@@ -111,6 +111,13 @@ def contexts(kubeconfig: str = "") -> list[str]:
     return _Merged(paths(kubeconfig)).names("contexts")
 
 
+def uses_plugin(context: str = "", kubeconfig: str = "") -> bool:
+    """Whether a context's credentials come from a plugin, which may take long, or ask the user for something."""
+    merged = _Merged(paths(kubeconfig))
+    entry = merged.find("contexts", context or merged.current_context)
+    return bool(merged.find("users", str(entry.get("user") or "")).keys() & {"exec", "auth-provider"})
+
+
 def load(context: str = "", kubeconfig: str = "") -> Access:
     """The access that a context gives. May run a credential plugin, so call it where blocking does no harm.
 

@@ -18,9 +18,8 @@ from k8sgpt_magic.cluster.resources import KINDS
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.frame import COLUMNS, SEVERITY_TYPE, Summary
+from k8sgpt_magic.options import CHANGES
 from k8sgpt_magic.wording import count, joined
-
-CHANGES = ("new", "worse", "better", "resolved", "unknown", "unchanged")
 
 _CHANGE = pd.CategoricalDtype(list(CHANGES), ordered=True)
 _RANK: dict[str, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}

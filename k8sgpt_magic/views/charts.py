@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Name = Literal["kinds", "timeline", "causes"]
 NAMES: tuple[Name, ...] = ("kinds", "timeline", "causes")
+"""As ``options.CHARTS``, which TAB offers without importing this."""
 
 # The newest that JupyterLab 4 draws. The charts keep to what versions 5 and 6 of Vega-Lite have in common.
 MIME_TYPE = "application/vnd.vegalite.v5+json"

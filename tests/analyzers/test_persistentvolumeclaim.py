@@ -131,6 +131,12 @@ def test_a_failed_provisioning_is_found_behind_later_events_and_keeps_all_words(
     assert [fact.value for fact in finding.evidence][:2] == ["rpc error: quota exceeded", "rpc error: timed out"]
 
 
+def test_an_event_of_the_time_before_the_class_existed_does_not_count():
+    early = event("ProvisioningFailed", r"storageclass.storage.k8s.io \"fast\" not found", at="08:01:00")
+    assert codes("PersistentVolumeClaim", claim() + storage_class() + early) == ["PersistentVolumeClaimPending"]
+    assert codes("PersistentVolumeClaim", claim() + early) == ["PersistentVolumeClaimStorageClassMissing"]
+
+
 def test_a_claim_that_nobody_waits_for_is_a_warning():
     [finding] = findings("PersistentVolumeClaim", claim() + storage_class() + event("ProvisioningFailed", "no quota"))
     assert finding.severity == "warning"

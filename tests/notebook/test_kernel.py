@@ -126,6 +126,73 @@ def test_the_docstring_of_the_magic_is_its_help(kernel):
 
 
 @pytest.mark.usefixtures("no_cluster")
+def test_a_question_mark_after_a_subcommand_prints_its_help():
+    cells = [
+        "%k8sgpt analyze?",
+        "%k8sgpt analyze -n shop?",
+        "df = %k8sgpt analyze??",
+        "k8sgpt analyze ?",
+        "if True:\n    %k8sgpt analyze?",
+        "get_ipython().run_line_magic('k8sgpt', 'help analyze')",
+    ]
+    _, *outputs, overview, explain, text, _, after = run(
+        "%load_ext k8sgpt_magic", *cells, "%k8sgpt? ", "%explain ?", "print('''\n%k8sgpt analyze?\n''')",
+        "%unload_ext k8sgpt_magic", "%k8sgpt analyze?",
+    )  # fmt: skip
+    for cell, output in zip(cells, outputs, strict=True):
+        assert text_of(output).startswith("usage: %k8sgpt analyze"), cell
+        assert "--selector" in text_of(output), cell
+    assert "subcommands:" in text_of(overview)
+    assert text_of(explain).startswith("usage: %explain")
+    assert text_of(text).strip() == "%k8sgpt analyze?"
+    assert "usage:" not in text_of(after)
+
+
+def completed(client: Any, code: str) -> tuple[set[str], dict[str, str]]:
+    """The cells that a completion of this one would give, the cursor being at the bar, and the types named."""
+    at = code.index("|")
+    code = code.replace("|", "")
+    content = client.complete(code, at, reply=True, timeout=30)["content"]
+    assert content["status"] == "ok"
+    start, end = content["cursor_start"], content["cursor_end"]
+    types = {each["text"]: each["type"] for each in content["metadata"].get("_jupyter_types_experimental", [])}
+    return {code[:start] + match + code[end:] for match in content["matches"]}, types
+
+
+def completed_at_last(client: Any, code: str) -> tuple[set[str], dict[str, str]]:
+    deadline = time.monotonic() + 30
+    while not (found := completed(client, code))[0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_tab_in_a_notebook_completes_the_magics(kernel):
+    _, client = kernel
+    client.execute_interactive("%load_ext k8sgpt_magic", timeout=60)
+    cells, types = completed_at_last(client, "df = %k8sgpt an|\ndf.head()")
+    assert cells == {"df = %k8sgpt analyze\ndf.head()", "df = %k8sgpt analyzers\ndf.head()"}
+    assert set(types.values()) == {"subcommand"}
+    assert completed_at_last(client, "%k8sgpt analyze -f po,dep|")[0] == {
+        f"%k8sgpt analyze -f po,{name}" for name in ("Deployment", "deployments", "deploy")
+    }
+    client.execute_interactive("df = %k8sgpt analyze --source demo -q", timeout=60)
+    # The cursor in the middle of a line, between quotes that the editor closed, with characters of two code units
+    # before it.
+    cells, types = completed_at_last(client, "x = '\N{ROCKET}'\n%k8sgpt analyze -n \"sho|\" --source demo")
+    assert cells == {"x = '\N{ROCKET}'\n%k8sgpt analyze -n \"shop\" --source demo"}
+    assert types == {"shop": "namespace"}
+    cells, _ = completed_at_last(client, "%%explain --backend offl|\nOOMKilled")
+    assert cells == {"%%explain --backend offline\nOOMKilled"}
+    cells, types = completed_at_last(client, "%explain Pod/shop/checkout|")
+    assert cells
+    assert all(cell.startswith("%explain Pod/shop/checkout-") and "/Pod" in cell for cell in cells)
+    assert "critical" in types.values()
+    client.execute_interactive("%unload_ext k8sgpt_magic", timeout=60)
+    assert "df = %k8sgpt analyze" not in completed(client, "df = %k8sgpt an|")[0]
+
+
+@pytest.mark.usefixtures("no_cluster")
 def test_an_interrupt_stops_an_analysis_within_a_second_and_leaves_the_session_usable(kernel, hanging_server):
     manager, client = kernel
     client.execute_interactive("%load_ext k8sgpt_magic", timeout=60)
