@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pandas as pd
 
 from k8sgpt_magic.findings import SEVERITIES, Finding
+
+if TYPE_CHECKING:
+    from k8sgpt_magic.session import Session
+    from k8sgpt_magic.views.widget import FindingsWidget
 
 COLUMNS = (
     "severity",
@@ -74,6 +79,10 @@ class Findings(pd.DataFrame):
     ``.attrs`` tells where the findings come from and what could not be read. Slices are ordinary DataFrames.
     """
 
+    # Of the class, so that setting them on a frame makes no column.
+    _session: Any = None
+    _view: Any = None
+    _widget: FindingsWidget | None = None
     _metadata = ["_summary"]  # noqa: RUF012 - pandas' own protocol for attributes of a subclass
 
     @property
@@ -102,10 +111,59 @@ class Findings(pd.DataFrame):
         """What the analysis was of and how it went."""
         return msgspec.convert(self.attrs, Summary)
 
+    def of_session(self, session: Session) -> Findings:
+        """This frame, with the session that made it: what explains its rows and shows its objects."""
+        self._session = session
+        # Not held by the frame: a view has all the objects of a cluster.
+        self._view = weakref.ref(session.view) if session.view is not None else None
+        return self
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The rows that the filters of the interactive view let through; all, where it is displayed nowhere."""
+        return self.iloc[self._widget.shown_rows()] if self._widget is not None else self.iloc[:]
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The rows selected in the interactive view; none, where it is displayed nowhere."""
+        return self.iloc[self._widget.selected_rows() if self._widget is not None else []]
+
+    @property
+    def widget(self) -> FindingsWidget:
+        """The interactive view of this frame, the same wherever it is displayed."""
+        from k8sgpt_magic.views.widget import FindingsWidget
+
+        if self._widget is None:
+            from k8sgpt_magic import shared_session
+
+            session = self._session or shared_session()
+            self._widget = FindingsWidget(self, session, lambda: self._view() if self._view is not None else None)
+        return self._widget
+
     def __repr__(self) -> str:
         from k8sgpt_magic.views.text import render
 
         return render(self)
+
+    def _ipython_display_(self) -> None:
+        """In a notebook: the static table, and the interactive view that takes its place on a live screen.
+
+        They are two outputs, since a notebook that is opened without a kernel shows of one bundle nothing but the
+        widget that is not there any more.
+        """
+        from IPython.core.getipython import get_ipython
+
+        if getattr(get_ipython(), "kernel", None) is None:
+            raise NotImplementedError("as text")
+        from IPython.display import display
+
+        from k8sgpt_magic.views.html import render
+
+        widget = self.widget
+        widget.show(self)
+        static = render(self, name=widget.static)
+        display({"text/html": static, "text/plain": repr(self)}, raw=True)  # type: ignore[no-untyped-call]
+        display(widget)  # type: ignore[no-untyped-call]
 
     def _repr_html_(self) -> str:
         from k8sgpt_magic.views.html import render

@@ -533,7 +533,7 @@ class Session:
         with self._lock:
             self._numbered += 1
             summary.number = self._numbered
-        frame = Findings.of(diagnosis.findings, summary)
+        frame = Findings.of(diagnosis.findings, summary).of_session(self)
         self._findings = {finding.id: finding for finding in diagnosis.findings}
         self.history.append(frame)
         self._forget_oldest()

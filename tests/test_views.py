@@ -132,6 +132,8 @@ def test_the_root_cause_and_what_follows_from_it_are_marked():
 
 def test_a_long_table_says_how_much_it_leaves_out():
     frame = _frame(*(_finding(name=f"web-{n}") for n in range(700)))
-    assert "200 more rows" in html.render(frame)
+    page = html.render(frame)
+    assert "… and 200 more</summary>" in page
+    assert all(name in page for name in frame["name"])
     assert "640 more rows" in repr(frame)
     assert len(json.loads(export(frame, "json"))["findings"]) == 700

@@ -151,7 +151,7 @@ class Explainer:
         filled = _filled(findings, msgspec.structs.replace(summary, notes=[*summary.notes, *notes]), explained)
         if not text:
             self._session.keep_explanations(filled)
-        return filled
+        return filled.of_session(self._session)
 
     def preview(self, what: Any = None, style: Style | None = None, *, text: str = "") -> Document:
         """What ``explain`` would send, exactly, and about how many tokens it is."""
@@ -299,13 +299,17 @@ def _from_row(row: Mapping[Any, Any]) -> Finding:
 
 def _filled(findings: Sequence[Finding], summary: Summary, explained: Mapping[str, Explained]) -> Findings:
     frame = Findings.of(findings, summary)
-    outcomes = [explained[finding.id] for finding in findings]
-    answers = [outcome.explanation for outcome in outcomes]
-    frame["explanation"] = [
-        " ".join(part for part in (answer.error, answer.cause) if part) if answer else "" for answer in answers
-    ]
-    frame["solution"] = [answer.solution if answer else "" for answer in answers]
-    commands: list[Any] = [
+    told = [as_columns(explained[finding.id]) for finding in findings]
+    for name in as_columns(Explained()):
+        values = [each[name] for each in told]
+        frame[name] = pd.Series(values, dtype=object) if name == "commands" else values
+    return frame
+
+
+def as_columns(outcome: Explained) -> dict[str, Any]:
+    """What an explanation fills into a row, by column."""
+    answer = outcome.explanation
+    commands = (
         [
             {"command": command, "changes": changes, "danger": danger(command)}
             for commands, changes in ((answer.checks, False), (answer.fixes, True))
@@ -313,12 +317,16 @@ def _filled(findings: Sequence[Finding], summary: Summary, explained: Mapping[st
         ]
         if answer
         else []
-        for answer in answers
-    ]
-    frame["commands"] = pd.Series(commands, dtype=object)
-    frame["confidence"] = [answer.confidence if answer else "" for answer in answers]
-    frame["docs"] = [answer.docs if answer else "" for answer in answers]
-    for name in ("backend", "model", "cached", "tokens"):
-        frame[name] = [getattr(outcome, name) for outcome in outcomes]
-    frame["failure"] = [outcome.error for outcome in outcomes]
-    return frame
+    )
+    return {
+        "explanation": " ".join(part for part in (answer.error, answer.cause) if part) if answer else "",
+        "solution": answer.solution if answer else "",
+        "commands": commands,
+        "confidence": answer.confidence if answer else "",
+        "docs": answer.docs if answer else "",
+        "backend": outcome.backend,
+        "model": outcome.model,
+        "cached": outcome.cached,
+        "tokens": outcome.tokens,
+        "failure": outcome.error,
+    }

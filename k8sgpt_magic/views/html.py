@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 from k8sgpt_magic.views.lines import demo, headline, notes, printable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from k8sgpt_magic.frame import Findings
 
 # A page of this many rows is still pleasant to scroll; the frame has them all.
 ROWS = 500
 MESSAGE = 600
 HEADER = ("Severity", "Where", "What is wrong", "Since")
+# Characters that the messages of all lines after the table may take together, and what each has at least.
+ALL_LINES = 900_000
+LINE = 60
 
 
 @cache
@@ -23,10 +28,16 @@ def style() -> str:
     return files("k8sgpt_magic.views").joinpath("findings.css").read_text(encoding="utf-8")
 
 
-def render(findings: Findings, *, rows: int = ROWS) -> str:
-    """A table of at most ``rows`` findings; each row opens to show its evidence. All cluster text is escaped."""
+def render(findings: Findings, *, rows: int = ROWS, name: str = "") -> str:
+    """A table of ``rows`` findings, each of which opens to show its evidence, and lines for all others.
+
+    All cluster text is escaped. ``name`` becomes a class of the whole, for who wants to find it.
+    """
     summary = findings.summary
-    parts = [f"<style>{style()}</style>", '<div class="k8sgpt">']
+    parts = [
+        f"<style>{style()}</style>",
+        f'<div class="k8sgpt mathjax_ignore tex2jax_ignore{f" k8sgpt-{escaped(name)}" if name else ""}">',
+    ]
     parts.append(f'<div class="k8sgpt-head">{escaped(headline(findings, summary))}</div>')
     if said := demo(summary):
         parts.append(f'<div class="k8sgpt-note">{escaped(said)}</div>')
@@ -36,7 +47,7 @@ def render(findings: Findings, *, rows: int = ROWS) -> str:
         parts += [f"<tr>{cells(row)}</tr>" for row in findings.head(rows).to_dict("records")]
         parts.append("</tbody></table>")
         if len(findings) > rows:
-            parts.append(f'<div class="k8sgpt-note">… and {len(findings) - rows:,} more rows.</div>')
+            parts.append(_others(findings.iloc[rows:]))
     parts += [f'<div class="k8sgpt-note">{escaped(line)}</div>' for line in notes(summary)]
     parts.append("</div>")
     return "".join(parts)
@@ -45,6 +56,17 @@ def render(findings: Findings, *, rows: int = ROWS) -> str:
 def marked_row(record: dict[Any, Any], *, mark: str, style: str = "") -> str:
     """A row with one more cell in front, which says ``mark``; ``style`` is a class of the row's."""
     return f'<tr class="{escaped(style)}"><td class="k8sgpt-mark">{escaped(mark)}</td>{cells(record)}</tr>'
+
+
+def _others(findings: pd.DataFrame) -> str:
+    """Rows past the table, a line each: many thousands of them, and still a page that opens at once."""
+    message = max(LINE, ALL_LINES // len(findings))
+    names = ("severity", "code", "kind", "namespace", "name", "container", "message")
+    lines = []
+    for severity, code, *place, said in findings[list(names)].itertuples(index=False, name=None):
+        where = "/".join(part for part in place if part)
+        lines.append(escaped(f"{severity} {code} {where}: {said if len(said) <= message else said[:message] + '…'}"))
+    return f"<details><summary>… and {len(findings):,} more</summary><pre>{chr(10).join(lines)}</pre></details>"
 
 
 def cells(row: dict[Any, Any]) -> str:

@@ -57,7 +57,7 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 def printable(text: str) -> str:
     """Text of the cluster's with what could drive a terminal or reverse a line made visible (``\\x1b``)."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(
         character if unicodedata.category(character) not in _HIDDEN else character.encode("unicode_escape").decode()

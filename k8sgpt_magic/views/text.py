@@ -24,9 +24,8 @@ def render(findings: Findings, *, rows: int = ROWS, width: int | None = None) ->
     if len(findings):
         shown = findings.head(rows).to_dict("records")
         # An id is long; what it is about is enough to find its row.
-        causes = {
-            row["id"]: f"{row['kind']}/{row['name']}" for row in findings.to_dict("records") if row["consequences"]
-        }
+        roots = findings.loc[findings["consequences"] > 0, ["id", "kind", "name"]]
+        causes = {root: f"{kind}/{name}" for root, kind, name in roots.itertuples(index=False, name=None)}
         table = [
             [
                 printable(str(cell))

@@ -1,0 +1,1 @@
+"""The interactive view in real JupyterLab, in real Chromium."""
