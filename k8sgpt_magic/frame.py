@@ -146,7 +146,7 @@ class Findings(pd.DataFrame):
         return render(self)
 
     def _ipython_display_(self) -> None:
-        """In a notebook: the static table, and the interactive view that takes its place on a live screen.
+        """In a notebook: the interactive view, and the static table whose place it takes on a live screen.
 
         They are two outputs, since a notebook that is opened without a kernel shows of one bundle nothing but the
         widget that is not there any more.
@@ -159,11 +159,12 @@ class Findings(pd.DataFrame):
 
         from k8sgpt_magic.views.html import render
 
-        widget = self.widget
-        widget.show(self)
-        static = render(self, name=widget.static)
+        if self._widget is not None:
+            self._widget.show(self)
+        # First, so that it is there when the table comes, which then takes no time to lay out.
+        display(self.widget)  # type: ignore[no-untyped-call]
+        static = render(self, name=self.widget.static)
         display({"text/html": static, "text/plain": repr(self)}, raw=True)  # type: ignore[no-untyped-call]
-        display(widget)  # type: ignore[no-untyped-call]
 
     def _repr_html_(self) -> str:
         from k8sgpt_magic.views.html import render

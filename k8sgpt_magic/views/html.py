@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 # A page of this many rows is still pleasant to scroll; the frame has them all.
 ROWS = 500
-MESSAGE = 600
 HEADER = ("Severity", "Where", "What is wrong", "Since")
+# One table of them all would have to be measured as a whole before anything can be shown.
+PART = 50
+MESSAGE = 600
 # Characters that the messages of all lines after the table may take together, and what each has at least.
 ALL_LINES = 900_000
 LINE = 60
@@ -34,18 +36,15 @@ def render(findings: Findings, *, rows: int = ROWS, name: str = "") -> str:
     All cluster text is escaped. ``name`` becomes a class of the whole, for who wants to find it.
     """
     summary = findings.summary
-    parts = [
-        f"<style>{style()}</style>",
-        f'<div class="k8sgpt mathjax_ignore tex2jax_ignore{f" k8sgpt-{escaped(name)}" if name else ""}">',
-    ]
+    # What stands between dollar signs is no formula.
+    classes = f"k8sgpt mathjax_ignore tex2jax_ignore{f' k8sgpt-{name}' if name else ''}"
+    parts = [f"<style>{style()}{_instead_of_view(name) if name else ''}</style>", f'<div class="{escaped(classes)}">']
     parts.append(f'<div class="k8sgpt-head">{escaped(headline(findings, summary))}</div>')
     if said := demo(summary):
         parts.append(f'<div class="k8sgpt-note">{escaped(said)}</div>')
     if len(findings):
-        header = "".join(f"<th>{name}</th>" for name in HEADER)
-        parts.append(f"<table><thead><tr>{header}</tr></thead><tbody>")
-        parts += [f"<tr>{cells(row)}</tr>" for row in findings.head(rows).to_dict("records")]
-        parts.append("</tbody></table>")
+        shown = [f"<tr>{cells(row)}</tr>" for row in findings.head(rows).to_dict("records")]
+        parts += [_part(shown[first : first + PART], first) for first in range(0, len(shown), PART)]
         if len(findings) > rows:
             parts.append(_others(findings.iloc[rows:]))
     parts += [f'<div class="k8sgpt-note">{escaped(line)}</div>' for line in notes(summary)]
@@ -56,6 +55,21 @@ def render(findings: Findings, *, rows: int = ROWS, name: str = "") -> str:
 def marked_row(record: dict[Any, Any], *, mark: str, style: str = "") -> str:
     """A row with one more cell in front, which says ``mark``; ``style`` is a class of the row's."""
     return f'<tr class="{escaped(style)}"><td class="k8sgpt-mark">{escaped(mark)}</td>{cells(record)}</tr>'
+
+
+def _instead_of_view(name: str) -> str:
+    """Hides the output before this one while no interactive view is in it: JupyterLab shows an error there."""
+    output = ".jp-OutputArea-child"
+    return f"{output}:has(+ {output} .k8sgpt-{escaped(name)}):not(:has(.kg)){{ display:none }}"
+
+
+def _part(shown: list[str], first: int) -> str:
+    header = "".join(f"<th>{name}</th>" for name in HEADER)
+    again = " k8sgpt-again" if first else ""
+    return (
+        f'<div class="k8sgpt-part{again}"><table><thead><tr>{header}</tr></thead>'
+        f"<tbody>{''.join(shown)}</tbody></table></div>"
+    )
 
 
 def _others(findings: pd.DataFrame) -> str:

@@ -68,8 +68,8 @@ class FindingsWidget(anywidget.AnyWidget):
         self.on_msg(self._asked)
 
     def __repr__(self) -> str:
-        # What stands in a saved notebook, below the table that has it all.
-        return "(The interactive view of the findings above needs a running kernel.)"
+        # What stands in a saved notebook, above the table that has it all.
+        return "The findings, as of when this was run (filters and details need a running kernel):"
 
     def show(self, findings: Findings) -> None:
         """Take the findings as they are now."""

@@ -42,7 +42,7 @@ def names() -> list[str]:
 
 
 def test_a_frame_is_a_static_table_and_a_widget_and_a_slice_is_a_plain_table(saved):
-    static, widget = saved.cells[1].outputs
+    widget, static = saved.cells[1].outputs
     assert set(static.data) == {"text/html", "text/plain"}
     assert "PodImagePullBackOff" in static.data["text/plain"]
     assert WIDGET in widget.data
