@@ -147,7 +147,8 @@ class Explainer:
         finally:
             if progress:
                 progress.close()
-        summary = self._session.last.summary if self._session.last is not None else Summary()
+        last = self._session.last
+        summary = last.summary if last is not None and not text else Summary()
         filled = _filled(findings, msgspec.structs.replace(summary, notes=[*summary.notes, *notes]), explained)
         if not text:
             self._session.keep_explanations(filled)

@@ -171,9 +171,9 @@ def _keys_among(words: Sequence[str]) -> list[str]:
         before = words[at - 1] if at else ""
         if "{" in word or word.startswith("$"):
             continue
-        if is_auth and (flag := _FLAGS.match(word)):
+        if flag := _FLAGS.match(word):
             found += [flag[1]] if flag[1] else []
-        elif is_auth and _FLAGS.fullmatch(before) and "=" not in before:
+        elif _FLAGS.fullmatch(before) and "=" not in before:
             found.append(word)
         elif prefixed := _PREFIXED.findall(word):
             found += prefixed

@@ -27,7 +27,8 @@ def headline(findings: Findings, summary: Summary) -> str:
     nothing = (
         "No problems found in what could be read" if summary.unreadable or summary.errors else "No problems found"
     )
-    return f"{found or nothing} — {where}, {timing(summary)}"
+    # Pasted text is of no cluster that anybody has read.
+    return f"{found or nothing} — {where}, {timing(summary)}" if summary.kinds else found or nothing
 
 
 def demo(summary: Summary) -> str:

@@ -134,6 +134,8 @@ def test_a_key_is_in_no_repr_and_bad_ones_are_not_quoted():
         f"auth add openai --password={KEY}",
         f"auth add -p {KEY} openai",
         f"auth update openai --model gpt-5.4-mini {KEY}",
+        "explain --backend openai --api-key hunter2-hunter2",
+        "analyze --explain --token=hunter2-hunter2",
         f"analyze --explain --custom-header Authorization:{KEY}",
         "explain --custom-header X:gsk_Abcdefghijklmnop1234567890",
         "auth add google AIzaSyAbcdefghijklmnop1234567890",
