@@ -91,7 +91,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.configurables.append(magics)  # type: ignore[arg-type]
     completion.load(shell, shared_session())
     question_mark.load(shell)
-    ahead.start()
+    ahead.start(in_notebook=getattr(shell, "kernel", None) is not None)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

@@ -23,18 +23,19 @@ _ANALYSIS = (
 _EXPLANATION = ("openai", "keyring", "k8sgpt_magic.explain.explainer")
 
 
-def start() -> None:
+def start(*, in_notebook: bool) -> None:
     """Import all of it a moment later, in a thread that holds up nobody's exit."""
-    timer = Timer(_DELAY, import_all)
+    timer = Timer(_DELAY, import_all, kwargs={"in_notebook": in_notebook})
     timer.daemon = True
     timer.start()
 
 
-def import_all() -> None:
+def import_all(*, in_notebook: bool) -> None:
     from k8sgpt_magic.analyzers import registered
 
     registered()
-    for name in _ANALYSIS:
+    # Terminals have no use for the widget.
+    for name in (*_ANALYSIS, *(("k8sgpt_magic.views.widget",) if in_notebook else ())):
         import_module(name)
     # A second of the processor's time that is for nothing where all explanations are packaged ones.
     if _asks_a_model():

@@ -80,7 +80,9 @@ class FindingsWidget(anywidget.AnyWidget):
             self.packed = rows.packed(self._columns)
             self.headline = printable(headline(findings, summary))
             self.notes = [line for line in (demo(summary), *notes(summary)) if line]
-            self.kubectl = summary.context if f"(context {summary.context})" in summary.source else ""
+            # Snapshots have no context that kubectl knows, nor has a pod that uses its own credentials.
+            is_named = f"(context {summary.context})" in summary.source and summary.context != "in-cluster"
+            self.kubectl = summary.context if is_named else ""
             self.selected = [row for row in self.selected if row < len(findings)]
 
     def shown_rows(self) -> list[int]:

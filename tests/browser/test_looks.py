@@ -58,7 +58,8 @@ def test_a_saved_notebook_opened_again_shows_every_finding_once(notebook, lab, p
     nb.shut_down()
     again = Notebook(lab, page, nb.path).started()
     if with_state:
-        expect(page.locator("[data-row='0']")).to_be_visible()
+        # JupyterLab asks the new kernel first, and waits some seconds for it.
+        expect(page.locator("[data-row='0']")).to_be_visible(timeout=20_000)
         expect(page.locator(".k8sgpt")).to_be_hidden()
         page.locator(".kg-chip[data-severity=info]").click()
         expect(page.locator(".kg-number")).to_contain_text(" of ")
