@@ -525,14 +525,26 @@ class Pane {
   }
 
   asking(row) {
-    const question = element("input", { type: "text", "aria-label": "Question about this finding", placeholder: "Ask about it" });
+    const put = () => {
+      if (question.value.trim() && !this.busy) this.on.explain([row], question.value.trim());
+    };
+    const question = element("input", {
+      type: "text", "aria-label": "Question about this finding", placeholder: "Ask about it",
+      // Notebooks have a use of their own for Enter, and keep it from the form.
+      onkeydown: (event) => {
+        if (event.key !== "Enter" || event.isComposing) return;
+        event.preventDefault();
+        event.stopPropagation();
+        put();
+      },
+    });
     this.button = element("button", { type: "button", class: "kg-main", onclick: () => this.on.explain([row], "") }, "Explain");
     this.send = element("button", { type: "submit", class: "kg-plain" }, "Ask");
     return element("form", {
       class: "kg-asking",
       onsubmit: (event) => {
         event.preventDefault();
-        if (question.value.trim() && !this.busy) this.on.explain([row], question.value.trim());
+        put();
       },
     }, this.button, question, this.send);
   }
@@ -571,6 +583,7 @@ async function render({ model, el }) {
   const findings = new Findings(await unpacked(model.get("packed")));
   let rows = [];
   let saving = null;
+  let isCounting = false; // what the status says is how far an explanation is
 
   const save = (changed, wait = 0) => {
     for (const [name, value] of Object.entries(changed)) model.set(name, value);
@@ -690,10 +703,12 @@ async function render({ model, el }) {
     } else if (type === "finished") {
       pane.coming.clear();
       working(false);
+      if (isCounting) say("");
     } else if (type === "object") {
       pane.objects.set(row, text);
       if (pane.row === row) pane.show(row);
     }
+    isCounting = type === "progress" || (isCounting && type !== "said");
     if (type === "progress" || type === "said") say(text);
     else if (row === pane.row) pane.answer();
   };
