@@ -7,18 +7,24 @@ import json
 
 import pytest
 
+from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.frame import Findings
 from k8sgpt_magic.session import Session
 from k8sgpt_magic.views import rows
 
 
 @pytest.fixture(scope="module")
-def demo() -> Findings:
+def analyzed() -> tuple[Findings, ClusterView | None]:
     session = Session()
     try:
-        return session.analyze(source="demo")
+        return session.analyze(source="demo"), session.view
     finally:
         session.close()
+
+
+@pytest.fixture(scope="module")
+def demo(analyzed) -> Findings:
+    return analyzed[0]
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +84,16 @@ def test_hidden_characters_are_visible_and_long_texts_are_bounded(demo):
     assert found["message"][2] == "plain"
     assert len(found["evidence"][0]) == rows.FACTS + 1
     assert all(len(value) <= rows.VALUE for _, value in found["evidence"][0])
+
+
+def test_the_owners_between_an_object_and_its_topmost_one_are_named(analyzed):
+    demo, view = analyzed
+    owners = rows.columns(demo, view)["owners"]
+    row = next(
+        number for number, each in enumerate(demo.to_dict("records"))
+        if each["kind"] == "Pod" and each["parent"] == "Deployment/checkout"
+    )  # fmt: skip
+    first, last = owners[str(row)].split(" → ")
+    assert first.startswith("ReplicaSet/checkout-")
+    assert last == "Deployment/checkout"
+    assert all(" → " in chain for chain in owners.values())

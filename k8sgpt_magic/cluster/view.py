@@ -223,6 +223,20 @@ class ClusterView:
         self._topmost.update(dict.fromkeys(passed, topmost))
         return topmost
 
+    def owners(self, of: Resource) -> list[str]:
+        """``Kind/name`` of the owner, of that one's owner and so on, as far as they were read."""
+        chain: list[str] = []
+        current: Resource | None = of
+        while current is not None and current.metadata.owner_references:
+            namespace, owners = current.metadata.namespace, current.metadata.owner_references
+            owner = next((each for each in owners if each.controller), owners[0])
+            if (name := f"{owner.kind}/{owner.name}") in chain:
+                break
+            chain.append(name)
+            refs = (ObjectRef(owner.kind, namespace, owner.name), ObjectRef(owner.kind, "", owner.name))
+            current = self._by_ref.get(refs[0]) or self._by_ref.get(refs[1])
+        return chain
+
     @cached_property
     def references(self) -> dict[ObjectRef, list[Reference]]:
         """Who refers to each ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount: pods, by what field."""

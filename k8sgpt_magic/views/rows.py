@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from k8sgpt_magic.cluster.resources import ObjectRef
 from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.views.lines import printable
 
 if TYPE_CHECKING:
+    from k8sgpt_magic.cluster.view import ClusterView
     from k8sgpt_magic.frame import Findings
 
 MESSAGE = 2000
@@ -36,12 +38,13 @@ ALL: Mapping[str, Any] = {
 _LISTED = ("kind", "namespace", "code")
 
 
-def columns(findings: Findings) -> dict[str, Any]:
+def columns(findings: Findings, view: ClusterView | None = None) -> dict[str, Any]:
     """All rows, a list for each column, as text that is safe to show.
 
     ``kind``, ``namespace`` and ``code`` are ``{"values": [...], "rows": [index of a value, ...]}``; ``severity`` is
     an index into ``SEVERITIES``; ``since`` seconds since 1970 or None; ``cause`` the number of a row, or the id where
-    the cause is no row of these, or None; ``explained`` what ``%explain`` said, by row.
+    the cause is no row of these, or None; ``owners`` the chain of owners where there are several between an object
+    and its ``parent``, by row; ``explained`` what ``%explain`` said, by row.
     """
     ranks = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     places = {finding: row for row, finding in enumerate(findings["id"].tolist())}
@@ -53,11 +56,22 @@ def columns(findings: Findings) -> dict[str, Any]:
     found["since"] = [None if at != at or at is None else int(at.timestamp()) for at in findings["since"].tolist()]
     found["cause"] = [places.get(cause, _line(cause)) if cause else None for cause in findings["cause"].tolist()]
     found["consequences"] = [int(number) for number in findings["consequences"].tolist()]
+    found["owners"] = _owners(findings, view) if view is not None else {}
     found["evidence"] = _evidence(findings["evidence"].tolist())
     if "explanation" in findings.columns:
         names = ("explanation", "solution", "commands", "confidence", "docs", "backend", "model", "cached", "failure")
         records = findings[list(names)].to_dict("records")
         found["explained"] = {str(row): answer(record) for row, record in enumerate(records)}
+    return found
+
+
+def _owners(findings: Findings, view: ClusterView) -> dict[str, str]:
+    found = {}
+    places = findings[["kind", "namespace", "name", "parent"]].itertuples(index=False, name=None)
+    for row, (kind, namespace, name, parent) in enumerate(places):
+        of = view.find(ObjectRef(kind, namespace, name)) if parent else None
+        if of is not None and len(chain := view.owners(of)) > 1:
+            found[str(row)] = _line(" → ".join(chain))
     return found
 
 

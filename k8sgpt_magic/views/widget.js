@@ -464,7 +464,7 @@ class Pane {
     const fact = (name, ...value) => [element("dt", {}, name), element("dd", {}, ...value)];
     const facts = [
       ...(findings.since[row] === null ? [] : fact("Since", `${findings.at(row)} UTC`)),
-      ...(findings.parent[row] ? fact("Belongs to", findings.parent[row]) : []),
+      ...(findings.parent[row] ? fact("Belongs to", findings.owners?.[row] || findings.parent[row]) : []),
       ...(typeof cause === "number" ? fact("Caused by", this.link(cause)) : cause ? fact("Caused by", cause) : []),
     ];
     this.root.replaceChildren(

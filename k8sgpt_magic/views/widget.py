@@ -74,7 +74,7 @@ class FindingsWidget(anywidget.AnyWidget):
     def show(self, findings: Findings) -> None:
         """Take the findings as they are now."""
         self._findings = findings
-        self._columns = rows.columns(findings)
+        self._columns = rows.columns(findings, self._view())
         summary = findings.summary
         with self.hold_sync():
             self.packed = rows.packed(self._columns)

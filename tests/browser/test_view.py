@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -124,6 +125,11 @@ def test_the_pane_leads_from_a_cause_to_its_consequences_and_back(demo):
     in_python(demo, "df.selected.cause.iloc[0] in set(df.id)", "True")
     pane.locator(".kg-link").first.click()
     expect(pane.locator(".kg-title")).to_contain_text("ConfigMapMissing")
+    page.locator(".kg-search").fill("checkout PodImagePullBackOff")
+    rows(page).first.click()
+    expect(pane).to_contain_text(re.compile("Belongs to.*ReplicaSet/checkout-.* → Deployment/checkout"))
+    page.locator(".kg-search").fill("ConfigMapMissing")
+    rows(page).first.click()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     command = pane.locator(".kg-command").first
     command.get_by_role("button").click()
