@@ -13,6 +13,7 @@ from k8sgpt_magic.cluster.names import UnknownName
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.session import Progress, Session
 from tests.controlplane.controlplane import ControlPlane
+from tests.threads import OwnThreads
 
 AGENT = "k8sgpt-magic"
 
@@ -162,12 +163,14 @@ def test_progress_reaches_the_end(session):
 
 
 def test_a_closed_session_leaves_no_thread_and_may_be_used_again(control_plane):
+    threads = OwnThreads()
     session = Session()
     session.analyze(kubeconfig=str(control_plane.kubeconfig("admin")), filter="node")
+    assert "k8sgpt-magic" in threads.names()
     session.close()
     deadline = time.monotonic() + 5
-    while any(each.name.startswith("k8sgpt-magic") for each in threading.enumerate()) and time.monotonic() < deadline:
+    while threads.names() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not [each.name for each in threading.enumerate() if each.name == "k8sgpt-magic"]
+    assert not threads.names()
     assert len(session.analyze(source="demo"))
     session.close()

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from k8sgpt_magic.views import watching
 from k8sgpt_magic.watch import Watch
 from tests.cluster.servers import ScriptedServer, event, kubeconfig, page, pod, status
 from tests.controlplane.controlplane import ControlPlane
+from tests.threads import OwnThreads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SECONDS = 20.0
@@ -71,10 +71,6 @@ def connections(port: int) -> int:
 
 def port_of(plane: ControlPlane) -> int:
     return int(plane.server.rpartition(":")[2])
-
-
-def threads() -> list[str]:
-    return [each.name for each in threading.enumerate() if each.name.startswith("k8sgpt-magic")]
 
 
 def test_what_breaks_appears_as_new_and_what_is_repaired_as_resolved(control_plane, session, admin, namespace):
@@ -142,6 +138,7 @@ def test_only_reading_requests_are_sent_and_each_kind_is_watched_once(control_pl
 
 
 def test_a_watch_that_is_stopped_leaves_no_connection_and_a_closed_session_no_thread(control_plane, session, admin):
+    threads = OwnThreads()
     port = port_of(control_plane)
     before = connections(port)
     watches = [session.watch(kubeconfig=admin, filter=kind) for kind in ("po", "svc")]
@@ -149,11 +146,11 @@ def test_a_watch_that_is_stopped_leaves_no_connection_and_a_closed_session_no_th
     watches[0].stop()
     watches[0].stop()
     assert watches[1].is_running
-    assert threads().count("k8sgpt-magic") == 1
+    assert threads.names().count("k8sgpt-magic") == 1
     session.close()
     assert not watches[1].is_running
     assert watches[1].state.ended == "stopped with the session"
-    until(lambda: connections(port) <= before and not threads(), lambda: (connections(port), threads()))
+    until(lambda: connections(port) <= before and not threads.names(), lambda: (connections(port), threads.names()))
     # It may be used again.
     with session.watch(kubeconfig=admin, filter="po") as again:
         assert again.is_running
@@ -220,6 +217,7 @@ def test_while_one_watches_others_analyze(session, admin):
 
 
 def test_what_never_changes_is_refused_in_one_line(session, tmp_path, monkeypatch):
+    threads = OwnThreads()
     with pytest.raises(InvalidOption, match="live cluster: demo never changes"):
         session.watch(source="demo")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -230,7 +228,7 @@ def test_what_never_changes_is_refused_in_one_line(session, tmp_path, monkeypatc
         session.watch(source="demo", interval=0)
     with pytest.raises(Unreachable, match="refused"):
         session.watch(kubeconfig=str(kubeconfig(tmp_path, "http://127.0.0.1:1")), timeout=3)
-    assert threads() in ([], ["k8sgpt-magic"])
+    assert threads.names() in ([], ["k8sgpt-magic"])
 
 
 @pytest.fixture
