@@ -5,6 +5,7 @@ import time
 import pytest
 
 from k8sgpt_magic.engine import Engine, in_thread
+from tests.threads import OwnThreads
 
 
 @pytest.fixture
@@ -84,12 +85,12 @@ def test_an_interrupt_cancels_the_coroutine_lets_it_clean_up_and_is_raised_again
 
 
 def test_stop_ends_the_thread_may_be_repeated_and_the_engine_starts_again(engine):
+    threads = OwnThreads()
     engine.run(_answer(1))
-    names = [thread.name for thread in threading.enumerate()]
-    assert "k8sgpt-magic" in names
+    assert threads.names() == ["k8sgpt-magic"]
     engine.stop()
     engine.stop()
-    assert "k8sgpt-magic" not in [thread.name for thread in threading.enumerate()]
+    assert not threads.names()
     assert engine.run(_answer(2)) == 2
 
 

@@ -20,6 +20,7 @@ from traitlets.config import Config
 
 from k8sgpt_magic import completion, magics
 from k8sgpt_magic.session import Session
+from tests.threads import OwnThreads
 
 Complete = Callable[[str], dict[str, str]]
 
@@ -281,6 +282,7 @@ def test_a_cluster_that_does_not_answer_does_not_hold_up_tab(tmp_path, complete,
 
 
 def test_no_credential_plugin_runs_for_a_tab(tmp_path, complete):
+    threads = OwnThreads()
     plugin = tmp_path / "plugin"
     plugin.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     plugin.chmod(0o755)
@@ -290,7 +292,7 @@ def test_no_credential_plugin_runs_for_a_tab(tmp_path, complete):
     write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", user)
     assert eventually(complete, f"%k8sgpt analyze --kubeconfig {tmp_path}/config --context prod-e")
     assert complete(f"%k8sgpt analyze --kubeconfig {tmp_path}/config -n ") == {}
-    assert not [thread for thread in threading.enumerate() if thread.name == "k8sgpt-magic"]
+    assert "k8sgpt-magic" not in threads.names()
     assert not (tmp_path / "ran").exists()
 
 
