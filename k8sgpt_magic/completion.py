@@ -389,7 +389,7 @@ def _actions(place: Place) -> list[Candidate]:
 
 @lru_cache(maxsize=1)
 def _spellings(kinds: tuple[str, ...]) -> list[Candidate]:
-    from k8sgpt_magic.cluster.resources import KINDS
+    from k8sgpt_magic.cluster.kinds import KINDS
 
     known = [KINDS[kind] for kind in kinds if kind in KINDS]
     return [

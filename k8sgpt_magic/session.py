@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from k8sgpt_magic.analyzers import Analyzer, registered
+from k8sgpt_magic import filters
+from k8sgpt_magic.analyzers import Analyzer, broken, registered
 from k8sgpt_magic.cluster import selectors
 from k8sgpt_magic.cluster.cache import ListCache
-from k8sgpt_magic.cluster.names import kind_named, nearest
-from k8sgpt_magic.cluster.resources import KINDS, EndpointSlice, Event, Lease, Namespace, ObjectRef, Resource
+from k8sgpt_magic.cluster.kinds import KINDS, SAVED
+from k8sgpt_magic.cluster.logs import read_logs
+from k8sgpt_magic.cluster.names import nearest
+from k8sgpt_magic.cluster.resources import EndpointSlice, Event, Lease, Namespace, ObjectRef, Resource
 from k8sgpt_magic.cluster.source import OnPage, Read, Source
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import Diagnosis, diagnose
@@ -97,7 +100,7 @@ class Session:
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
         self._explainer: Explainer | None = None
-        self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis]] | None = None
+        self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis, list[str]]] | None = None
         self.view: ClusterView | None = None
         self.analyzed: Source | None = None
         """Where the newest analysis was read from."""
@@ -415,7 +418,7 @@ class Session:
         source = self.source(query)
         await source.open()
         namespaces, _ = await self._namespaces(source, query)
-        kinds = list(KINDS.values())
+        kinds = list(SAVED.values())
         progress.kinds = len(kinds)
         counts: dict[tuple[str, str], int] = {}
 
@@ -445,7 +448,7 @@ class Session:
     async def _made(self, query: Query, progress: Progress) -> tuple[ClusterView, Diagnosis, Summary]:
         """An analysis that the session does not remember."""
         began = time.perf_counter()
-        chosen = _chosen_analyzers(query.filters)
+        chosen = filters.chosen(query.filters)
         _check(query)
         source = self.source(query)
         await source.open()
@@ -455,8 +458,15 @@ class Session:
         reads, age = await self._read(source, kinds, namespaces, query, progress)
         selected = await self._select(source, kinds, namespaces, query) if query.selector else None
         progress.analyzers = len(analyzers)
-        view, diagnosis = await self._judged(source, reads, namespaces, selected, analyzers, chosen, progress)
+        view, diagnosis, log_notes = await self._judged(
+            source, reads, namespaces, selected, analyzers, chosen, progress, query
+        )
         diagnosis = Diagnosis(_at_least(query.severity, diagnosis.findings), diagnosis.errors, diagnosis.seconds)
+        notes += [
+            *log_notes,
+            *_not_served(view, chosen if query.filters else ()),
+            *map("Not loaded: {}".format, broken()),
+        ]
         summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
         summary.seconds = time.perf_counter() - began
         summary.age = age
@@ -470,7 +480,7 @@ class Session:
         from k8sgpt_magic.cluster.watch import Following
         from k8sgpt_magic.watch import Watch
 
-        chosen = _chosen_analyzers(query.filters)
+        chosen = filters.chosen(query.filters)
         _check(query)
         # Connections of its own, closed with it.
         source = open_source(query.source, query.context, query.kubeconfig)
@@ -512,7 +522,8 @@ class Session:
         analyzers: Sequence[Analyzer],
         chosen: Sequence[Analyzer],
         progress: Progress,
-    ) -> tuple[ClusterView, Diagnosis]:
+        query: Query,
+    ) -> tuple[ClusterView, Diagnosis, list[str]]:
         """The view of some reads and what the analyzers say of it: of the same reads they say the same.
 
         Lists that serve again are judged as of the time they were read, so nothing new could come of judging twice.
@@ -522,10 +533,11 @@ class Session:
             progress.analyzers_done = progress.analyzers
             return self._judgement[2]
         view = _view(source, reads, namespaces, selected)
-        diagnosis = await _judge(view, analyzers, [each.kind for each in chosen], progress)
+        log_notes = await _with_logs(view, source, chosen, query.timeout)
+        diagnosis = await _judge(view, analyzers, [each.name for each in chosen], progress, query.timeout)
         # The reads are kept too, or another could come to have the id of one of them.
-        self._judgement = (key, list(reads), (view, diagnosis))
-        return view, diagnosis
+        self._judgement = (key, list(reads), (view, diagnosis, log_notes))
+        return view, diagnosis, log_notes
 
     def _remember(self, diagnosis: Diagnosis, summary: Summary) -> Findings:
         from k8sgpt_magic.frame import Findings
@@ -648,8 +660,17 @@ class Session:
         return self.lists.put_selection(key, selected)
 
 
+async def _with_logs(view: ClusterView, source: Source, chosen: Sequence[Analyzer], timeout: float) -> list[str]:
+    """Put into a view the logs that its analyzers ask for; what to tell about those that could not be read."""
+    if not any(each.logs for each in chosen):
+        return []
+    wanted = await in_thread(lambda: [request for each in chosen if each.logs for request in each.logs(view)])
+    view.logs, notes = await read_logs(source, wanted, timeout=timeout)
+    return notes
+
+
 async def _judge(
-    view: ClusterView, analyzers: Sequence[Analyzer], show: Sequence[str], progress: Progress
+    view: ClusterView, analyzers: Sequence[Analyzer], show: Sequence[str], progress: Progress, timeout: float
 ) -> Diagnosis:
     stopped = threading.Event()
 
@@ -659,7 +680,7 @@ async def _judge(
             raise _Stopped
 
     try:
-        return await in_thread(lambda: diagnose(view, analyzers, show=show, on_progress=on_progress))
+        return await in_thread(lambda: diagnose(view, analyzers, show=show, on_progress=on_progress, timeout=timeout))
     finally:
         stopped.set()
 
@@ -698,7 +719,7 @@ def _judge_of(
         began = time.perf_counter()
         progress.analyzers_done = 0
         view = _view(source, reads, namespaces, _selected(reads, selector) if selector else None)
-        diagnosis = await _judge(view, analyzers, [each.kind for each in chosen], progress)
+        diagnosis = await _judge(view, analyzers, [each.name for each in chosen], progress, query.timeout)
         diagnosis = Diagnosis(_at_least(query.severity, diagnosis.findings), diagnosis.errors, diagnosis.seconds)
         summary = _summary(source, view, diagnosis, chosen, namespaces, notes)
         summary.seconds = time.perf_counter() - began
@@ -734,21 +755,14 @@ def _close(engine: Engine, sources: dict[tuple[str, str, str], Source], watches:
     engine.stop()
 
 
-def _chosen_analyzers(filters: Sequence[str]) -> list[Analyzer]:
-    """The analyzers that the filters name, or the default ones."""
-    analyzers = registered()
-    if not filters:
-        return [each for each in analyzers.values() if each.default]
-    names = {kind_named(name, list(analyzers)) for name in filters}
-    return [each for kind, each in analyzers.items() if kind in names]
-
-
 def _needed(chosen: Sequence[Analyzer]) -> tuple[list[type[Resource]], list[Analyzer]]:
     """The kinds that some analyzers read, and all analyzers that these are enough for."""
     kinds = [KINDS[kind] for kind in dict.fromkeys(kind for each in chosen for kind in each.reads) if kind in KINDS]
     # Analyzers of the other kinds that were read anyway can tell what caused what.
     read_kinds = {kind.kind for kind in kinds}
-    return kinds, [each for each in registered().values() if each in chosen or each.kind in read_kinds]
+    return kinds, [
+        each for each in registered().values() if each in chosen or (each.default and each.kind in read_kinds)
+    ]
 
 
 def _check(query: Query) -> None:
@@ -819,13 +833,20 @@ def _summary(
         namespaces=namespaces,
         objects=len(view),
         kinds=len({read.kind for read in view.reads}),
-        analyzers=[each.kind for each in chosen],
+        analyzers=[each.name for each in chosen],
         unreadable=_unreadable(view.reads),
         errors=[msgspec.structs.asdict(error) for error in diagnosis.errors],
         notes=notes,
         reads=[msgspec.structs.asdict(read) for read in view.reads],
         analyzer_seconds=diagnosis.seconds,
     )
+
+
+def _not_served(view: ClusterView, asked: Iterable[Analyzer]) -> list[str]:
+    """One line of what was asked for by name and this cluster has not; elsewhere that is nothing to tell."""
+    absent = [KINDS[each.kind] for each in asked if KINDS[each.kind].optional and not view.serves(KINDS[each.kind])]
+    names = [f"{kind.plural}.{kind.group}" for kind in absent]
+    return [f"Not served by {view.context}: {joined(names, 20)}."] if names else []
 
 
 def _unreadable(reads: Sequence[ReadResult]) -> list[str]:

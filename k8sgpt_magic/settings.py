@@ -28,12 +28,13 @@ class BackendSettings(Struct, kw_only=True, omit_defaults=True):
 
 
 class Settings(Struct, kw_only=True, omit_defaults=True):
-    """``backend`` is the default one; ``filters`` the kinds that an analysis reports on where the user names none;
-    ``caches`` the places besides memory that answers are kept in."""
+    """``backend`` is the default one; ``filters_added`` and ``filters_removed`` are the analyzers that run, or do
+    not, where the user names none; ``caches`` the places besides memory that answers are kept in."""
 
     backend: str = ""
     backends: dict[str, BackendSettings] = {}
-    filters: list[str] = []
+    filters_added: list[str] = []
+    filters_removed: list[str] = []
     caches: list[str] = []
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from k8sgpt_magic.analyzers import registered
 from k8sgpt_magic.cluster.decode import decode_page, iterate_documents
-from k8sgpt_magic.cluster.resources import KINDS
+from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.diagnosis.diagnose import diagnose
 
@@ -26,7 +26,7 @@ def _demo_documents() -> list[dict[str, Any]]:
 
     parts = [part for path in sorted(DEMO.glob("*.yaml")) for part in yaml.safe_load_all(path.read_text())]
     documents = [document for part in parts for document in iterate_documents(part)]
-    return [json.loads(json.dumps(document, default=plain)) for document in documents if document["kind"] in KINDS]
+    return [json.loads(json.dumps(document, default=plain)) for document in documents if document["kind"] in SAVED]
 
 
 DOCUMENTS = _demo_documents()
@@ -44,7 +44,7 @@ def _diagnose(documents):
     objects, undecodable = {}, []
     for kind, items in pages.items():
         body = json.dumps({"items": items}).encode(errors="replace")
-        page = decode_page(KINDS[kind], body)
+        page = decode_page(SAVED[kind], body)
         objects[kind] = page.objects
         undecodable += page.undecodable
     view = ClusterView(objects, undecodable=undecodable, now=datetime(2026, 11, 2, 9, tzinfo=UTC))

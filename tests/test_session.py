@@ -86,7 +86,7 @@ def test_a_filter_reads_only_what_its_analyzers_need(control_plane, session, cou
 
 
 def _plural(kind: str) -> str:
-    from k8sgpt_magic.cluster.resources import KINDS
+    from k8sgpt_magic.cluster.kinds import KINDS
 
     return KINDS[kind].plural
 

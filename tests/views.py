@@ -9,8 +9,8 @@ import yaml
 
 from k8sgpt_magic.analyzers import registered
 from k8sgpt_magic.cluster.decode import iterate_documents
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.manifests import objects_of
-from k8sgpt_magic.cluster.resources import KINDS
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import diagnose
 from k8sgpt_magic.findings import Finding

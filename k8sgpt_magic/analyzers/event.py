@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from k8sgpt_magic.analyzers import analyzer
-from k8sgpt_magic.cluster.resources import KINDS, Event, ObjectRef
+from k8sgpt_magic.cluster.kinds import KINDS
+from k8sgpt_magic.cluster.resources import Event, ObjectRef
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.findings import Code, Finding
 from k8sgpt_magic.wording import ago, count, sentence

@@ -33,9 +33,10 @@ from msgspec import Raw, Struct
 from k8sgpt_magic import __version__
 from k8sgpt_magic.cluster.contents import Contents, KindContents
 from k8sgpt_magic.cluster.decode import Page, decode_page
+from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.manifests import identity
 from k8sgpt_magic.cluster.members import DAMAGE, Member
-from k8sgpt_magic.cluster.resources import KINDS, Resource, Secret, WorkloadMeta
+from k8sgpt_magic.cluster.resources import Resource, Secret, WorkloadMeta
 from k8sgpt_magic.cluster.sharing import share_equal_parts
 from k8sgpt_magic.cluster.source import OnPage, Source
 from k8sgpt_magic.cluster.view import ReadResult, ReadStatus
@@ -114,7 +115,7 @@ async def save(
     writer = ArchiveWriter(path, context=source.context, source=source.description)
     try:
         pages = source.pages(
-            list(kinds) or list(KINDS.values()),
+            list(kinds) or list(SAVED.values()),
             namespaces,
             results=results,
             max_concurrency=max_concurrency,
@@ -298,7 +299,7 @@ def reduced(kind: type[Resource], item: bytes | Raw) -> bytes:
 
 
 _WITH_WRITE_TIMES = {
-    name for name, kind in KINDS.items() if isinstance(getattr(kind(), "metadata", None), WorkloadMeta)
+    name for name, kind in SAVED.items() if isinstance(getattr(kind(), "metadata", None), WorkloadMeta)
 }
 
 
@@ -306,7 +307,7 @@ def _folder(kind: type[Resource]) -> str:
     return f"{kind.group or 'core'}/{kind.version}/{kind.plural}"
 
 
-_BY_FOLDER = {_folder(kind): kind for kind in KINDS.values()}
+_BY_FOLDER = {_folder(kind): kind for kind in SAVED.values()}
 
 
 def _sync_directory(folder: Path) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -81,6 +82,8 @@ class Reading:
         self.failure: Exception | None = None
         self.renewal = asyncio.Lock()
         self.is_renewed = False
+        # What the server serves, asked for once by whichever list needs it first.
+        self.discovery: asyncio.Future[Any] | None = None
 
 
 class Connection:

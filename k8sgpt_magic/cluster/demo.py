@@ -9,6 +9,7 @@ from importlib import resources
 
 from k8sgpt_magic.cluster import dumps
 from k8sgpt_magic.cluster.contents import Contents
+from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.members import Member
 from k8sgpt_magic.cluster.resources import ObjectRef, Resource
 from k8sgpt_magic.cluster.source import OnPage, Read
@@ -87,7 +88,12 @@ class DemoSource:
 def _contents() -> Contents:
     dump = dumps.read_dump(_files(), "demo", lambda _kind, _number: None)
     for kind, held in dump.contents.kinds.items():
-        held.results = {"": ReadResult(kind=kind)}
+        is_served = not SAVED[kind].optional or bool(held.objects)
+        held.results = {
+            "": ReadResult(kind=kind)
+            if is_served
+            else ReadResult(kind=kind, status="absent", reason="not served by the demo")
+        }
     return dump.contents
 
 

@@ -24,6 +24,7 @@ from msgspec import Raw, Struct
 
 from k8sgpt_magic.cluster.contents import NOT_HELD, Contents, KindContents
 from k8sgpt_magic.cluster.decode import Undecodable
+from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.manifests import (
     Body,
     Damaged,
@@ -35,7 +36,7 @@ from k8sgpt_magic.cluster.manifests import (
     resource_of,
 )
 from k8sgpt_magic.cluster.members import DAMAGE, Member
-from k8sgpt_magic.cluster.resources import KINDS, Resource
+from k8sgpt_magic.cluster.resources import Resource
 from k8sgpt_magic.cluster.sharing import share_equal_parts
 from k8sgpt_magic.cluster.view import ReadResult, ReadStatus
 from k8sgpt_magic.wording import count, joined, quote
@@ -142,8 +143,8 @@ def read_dump(
 ) -> Dump:
     """Take all objects of known kinds from the files of a dump."""
     walk = Walk(members, name, is_stopped)
-    contents = Contents({kind: KindContents() for kind in KINDS})
-    counts = dict.fromkeys(KINDS, 0)
+    contents = Contents({kind: KindContents() for kind in SAVED})
+    counts = dict.fromkeys(SAVED, 0)
     before: dict[str, Resource] = {}
     for found, decoded in _once(walk.found()):
         held = contents.kinds[found.kind.kind]
@@ -233,9 +234,9 @@ def _joined(problems: list[str]) -> str:
 
 # --- what paths say --------------------------------------------------------------------------------------
 
-_BY_PLURAL = {kind.plural: kind for kind in KINDS.values()} | {"ingress": KINDS["Ingress"]}
+_BY_PLURAL = {kind.plural: kind for kind in SAVED.values()} | {"ingress": SAVED["Ingress"]}
 # The core group is "core" in paths, and others come with their domain or without.
-_GROUPS = {"core"} | {part for kind in KINDS.values() for part in (kind.group, kind.group.partition(".")[0]) if part}
+_GROUPS = {"core"} | {part for kind in SAVED.values() for part in (kind.group, kind.group.partition(".")[0]) if part}
 
 
 def _said_by_path(name: str) -> tuple[type[Resource] | None, str]:

@@ -17,7 +17,8 @@ from msgspec import Struct
 from k8sgpt_magic.cluster import tables
 from k8sgpt_magic.cluster.connection import Answered, Connection, Reading, RequestFailed
 from k8sgpt_magic.cluster.decode import ListMeta
-from k8sgpt_magic.cluster.resources import Resource, Secret
+from k8sgpt_magic.cluster.discovery import served_path
+from k8sgpt_magic.cluster.resources import Resource, Secret, TLSSecret
 from k8sgpt_magic.cluster.view import ReadResult
 from k8sgpt_magic.wording import quote
 
@@ -66,10 +67,12 @@ async def pages(
     if selector:
         query["labelSelector"] = selector
         # A server that cannot leave all else away (of some aggregated API) may send it; never that of Secrets.
-        accept = _METADATA if kind is Secret else f"{_METADATA},{_JSON}"
+        accept = _METADATA if kind in (Secret, TLSSecret) else f"{_METADATA},{_JSON}"
     elif kind is Secret:
         accept, query = tables.ACCEPT, query | tables.QUERY
-    path = kind.api_path(namespace)
+    if kind.field_selector:
+        query["fieldSelector"] = kind.field_selector
+    path = await served_path(connection, reading, kind, namespace) if kind.optional else kind.api_path(namespace)
     restarts, token = 0, ""
     following: asyncio.Task[bytes] | None = None
     try:

@@ -18,9 +18,10 @@ from urllib.parse import quote as quote_path
 from k8sgpt_magic.cluster import listing
 from k8sgpt_magic.cluster.connection import Answered, Connection, NoConnection, OutOfTime, Reading, RequestFailed
 from k8sgpt_magic.cluster.decode import Page, decode_page
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.kubeconfig import Access
 from k8sgpt_magic.cluster.listing import FAILURES, Recorded, reason
-from k8sgpt_magic.cluster.resources import KINDS, ObjectRef, Pod, Resource
+from k8sgpt_magic.cluster.resources import ObjectRef, Pod, Resource
 from k8sgpt_magic.cluster.sharing import share_pod_specs
 from k8sgpt_magic.cluster.source import OnPage, Read
 from k8sgpt_magic.cluster.view import ReadResult

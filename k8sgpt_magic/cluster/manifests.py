@@ -15,7 +15,8 @@ import yaml
 from msgspec import Raw, Struct
 
 from k8sgpt_magic.cluster.decode import R, Undecodable, convert_object, decode_object
-from k8sgpt_magic.cluster.resources import KINDS, Resource
+from k8sgpt_magic.cluster.kinds import SAVED
+from k8sgpt_magic.cluster.resources import Resource
 from k8sgpt_magic.wording import quote
 
 Body = Raw | dict[str, Any]
@@ -66,7 +67,7 @@ def objects_of(documents: Iterable[dict[str, Any]]) -> Manifests:
 
 
 def resource_of(api_version: str, kind: str) -> type[Resource] | None:
-    resource = KINDS.get(kind)
+    resource = SAVED.get(kind)
     return resource if resource and resource.group == api_version.rpartition("/")[0] else None
 
 

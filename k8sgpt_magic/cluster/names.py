@@ -6,7 +6,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from functools import cache
 
-from k8sgpt_magic.cluster.resources import KINDS
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.errors import InvalidOption
 
 

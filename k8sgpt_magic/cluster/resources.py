@@ -122,6 +122,14 @@ class Resource(Fields, kw_only=True, frozen=True):
     short_names: ClassVar[tuple[str, ...]] = ()
     home: ClassVar[str] = ""
     """The one namespace that objects of this kind are read from, for kinds whose others do not matter."""
+    optional: ClassVar[bool] = False
+    """Whether a server may lack this kind, as those of CustomResourceDefinitions: it is read where it is served."""
+    other_versions: ClassVar[tuple[str, ...]] = ()
+    """Versions besides ``version`` that have the same fields here, the newest first, for kinds that are optional."""
+    field_selector: ClassVar[str] = ""
+    """What is listed of this kind, if not all of it, as ``kubectl get --field-selector`` takes it."""
+    is_saved: ClassVar[bool] = True
+    """Whether snapshots hold this kind."""
 
     metadata: ObjectMeta = ObjectMeta()
 
@@ -149,9 +157,10 @@ class Resource(Fields, kw_only=True, frozen=True):
         return list(namespaces) if cls.namespaced and namespaces else [""]
 
     @classmethod
-    def api_path(cls, namespace: str = "") -> str:
+    def api_path(cls, namespace: str = "", version: str = "") -> str:
         """The path of the list on an API server, such as ``/apis/apps/v1/namespaces/shop/deployments``."""
-        prefix = f"/apis/{cls.group}/{cls.version}" if cls.group else f"/api/{cls.version}"
+        version = version or cls.version
+        prefix = f"/apis/{cls.group}/{version}" if cls.group else f"/api/{version}"
         scope = f"/namespaces/{namespace}" if namespace and cls.namespaced else ""
         return f"{prefix}{scope}/{cls.plural}"
 
@@ -876,6 +885,23 @@ class Secret(Resource, frozen=True):
     type: str = ""
 
 
+class TLSData(Fields, frozen=True, rename=None):
+    """Of the data of a Secret with a certificate, the certificate. The key beside it is passed over unread."""
+
+    tls_crt: str = field(default="", name="tls.crt")
+
+
+class TLSSecret(Resource, frozen=True):
+    """A Secret with a certificate, read for the certificate alone, where a user asks for its analyzer."""
+
+    kind = "TLSSecret"
+    plural = "secrets"
+    field_selector = "type=kubernetes.io/tls"
+    is_saved = False
+    type: str = ""
+    data: TLSData = TLSData()
+
+
 class ServiceAccount(Resource, frozen=True):
     kind = "ServiceAccount"
     plural = "serviceaccounts"
@@ -1137,17 +1163,3 @@ class Event(Resource, frozen=True):
     @property
     def occurrences(self) -> int:
         return max(self.count, self.series.count if self.series else 0, 1)
-
-
-KINDS: dict[str, type[Resource]] = {
-    struct.kind: struct
-    for struct in (
-        Pod, Deployment, ReplicaSet, ReplicationController, StatefulSet, DaemonSet, Job, CronJob,
-        Service, EndpointSlice, Ingress, IngressClass, NetworkPolicy,
-        HorizontalPodAutoscaler, PodDisruptionBudget,
-        ConfigMap, Secret, ServiceAccount, Namespace, ResourceQuota,
-        PersistentVolumeClaim, PersistentVolume, StorageClass,
-        Node, Lease, MutatingWebhookConfiguration, ValidatingWebhookConfiguration, Event,
-    )
-}  # fmt: skip
-"""Every kind that a source can read, by its name."""

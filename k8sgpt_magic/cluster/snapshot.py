@@ -14,9 +14,10 @@ from typing import TypeVar
 from k8sgpt_magic.cluster import archive, dumps
 from k8sgpt_magic.cluster.archive import Metadata, save
 from k8sgpt_magic.cluster.contents import Contents
+from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.location import Location, locate
 from k8sgpt_magic.cluster.members import DAMAGE, Budget, Member, members_of
-from k8sgpt_magic.cluster.resources import KINDS, ObjectRef, Resource
+from k8sgpt_magic.cluster.resources import ObjectRef, Resource
 from k8sgpt_magic.cluster.source import OnPage, Read
 from k8sgpt_magic.cluster.view import ReadResult
 from k8sgpt_magic.engine import in_thread
@@ -99,7 +100,7 @@ class SnapshotSource:
 
     async def namespaces(self) -> list[str] | None:
         """The namespaces that have an object in the snapshot."""
-        return (await self._load(list(KINDS.values()))).namespaces()
+        return (await self._load(list(SAVED.values()))).namespaces()
 
     async def close(self) -> None:
         """Forget what was read."""

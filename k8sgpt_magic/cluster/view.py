@@ -55,13 +55,24 @@ class ReadResult(Struct, kw_only=True):
     from_cache: bool = False
 
 
+class LogRequest(Struct, frozen=True, order=True):
+    """The end of one container's log: of the run before with ``previous``, at most ``lines`` and ``limit`` bytes."""
+
+    namespace: str
+    pod: str
+    container: str
+    previous: bool = False
+    lines: int = 100
+    limit: int = 65_536
+
+
 class ClusterView:
     """What the analyzers of one run see.
 
     ``objects`` maps a kind to what was read of it; ``reads`` says how each reading went. ``namespaces`` limits
     ``all`` (empty: no limit) while lookups see everything read. ``selected`` holds the objects that the user's
     label selector picked, or None where none was given. ``now`` is the time to judge ages by: for a snapshot,
-    when it was taken. ``custom`` holds objects of other kinds as plain dicts, by ``group/version/Kind``.
+    when it was taken.
     """
 
     def __init__(
@@ -74,7 +85,6 @@ class ClusterView:
         selected: Collection[ObjectRef] | None = None,
         now: datetime | None = None,
         context: str = "",
-        custom: Mapping[str, Sequence[dict[str, Any]]] | None = None,
     ) -> None:
         self._objects = objects
         self.reads = tuple(reads) or tuple(
@@ -85,11 +95,16 @@ class ClusterView:
         self.selected = None if selected is None else frozenset(selected)
         self.now = now or datetime.now(UTC)
         self.context = context
-        self.custom = custom or {}
+        self.logs: dict[LogRequest, str] = {}
+        """The logs that analyzers asked for, as far as they could be read."""
         self.reported: set[ObjectRef] = set()
         """Objects with a finding that is more than info, filled while analyzers run."""
 
     # --- objects -----------------------------------------------------------------------------------------
+
+    def serves(self, kind: type[Resource]) -> bool:
+        """Whether the cluster has this kind at all, as far as is known."""
+        return any(read.status != "absent" for read in self.reads if read.kind == kind.kind)
 
     def all(self, kind: type[R]) -> Iterable[R]:
         """The objects of a kind that the user asked about: those of the chosen namespaces."""

@@ -22,8 +22,10 @@ from msgspec import Raw, Struct
 from k8sgpt_magic.cluster import tables
 from k8sgpt_magic.cluster.connection import Answered, Interrupted, Reading, RequestFailed, back_off
 from k8sgpt_magic.cluster.decode import Undecodable, decode_object, decode_page
+from k8sgpt_magic.cluster.discovery import served_path
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.listing import FAILURES, NoList, reason
-from k8sgpt_magic.cluster.resources import KINDS, Lease, Resource, Secret
+from k8sgpt_magic.cluster.resources import Lease, Resource, Secret
 from k8sgpt_magic.cluster.sharing import share_pod_specs
 from k8sgpt_magic.cluster.source import OnPage, Read
 from k8sgpt_magic.errors import K8sGPTError
@@ -304,10 +306,17 @@ class _WatchedList:
         accept = "application/json"
         if self.kind is Secret:
             accept, query = tables.ACCEPT, query | tables.QUERY
-        path = self.kind.api_path(self._read.namespace)
+        if self.kind.field_selector:
+            query["fieldSelector"] = self.kind.field_selector
+        scope, connection = self._read.namespace, self._following.source.connection
+        path = (
+            await served_path(connection, reading, self.kind, scope)
+            if self.kind.optional
+            else self.kind.api_path(scope)
+        )
         rest = b""
         try:
-            stream = self._following.source.connection.stream(reading, path, query, accept, quiet=_QUIET)
+            stream = connection.stream(reading, path, query, accept, quiet=_QUIET)
             async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     self._restored()

@@ -10,15 +10,16 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import Struct
 
-from k8sgpt_magic.analyzers import Analyzer
+from k8sgpt_magic.analyzers import Analyzer, is_packaged
 from k8sgpt_magic.cluster.resources import Event
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.diagnosis.correlate import correlate
+from k8sgpt_magic.diagnosis.cut_off import CutOff, cut_off
 from k8sgpt_magic.findings import Evidence, Finding
 
 
 class AnalysisError(Struct, frozen=True):
-    """Something that could not be judged: an object that does not decode, or an analyzer that failed."""
+    """Something that could not be judged: an object that does not decode, or an analyzer (by name) that failed."""
 
     analyzer: str
     namespace: str
@@ -40,13 +41,15 @@ def diagnose(
     *,
     show: Iterable[str] | None = None,
     on_progress: Callable[[str], None] | None = None,
+    timeout: float | None = None,
 ) -> Diagnosis:
-    """Judge a view. ``show`` names the analyzers (by kind) whose findings are wanted; others only explain.
+    """Judge a view. ``show`` names the analyzers whose findings are wanted; others only explain.
 
-    An analyzer that raises keeps what it had found and becomes one error; the others do not notice.
+    An analyzer that raises keeps what it had found and becomes one error; the others do not notice. So does one that
+    is not of this package and does not end within ``timeout`` seconds.
     """
     with _no_collection():
-        return _diagnose(view, analyzers, show, on_progress)
+        return _diagnose(view, analyzers, show, on_progress, timeout)
 
 
 @contextmanager
@@ -70,6 +73,7 @@ def _diagnose(
     analyzers: Sequence[Analyzer],
     show: Iterable[str] | None,
     on_progress: Callable[[str], None] | None,
+    timeout: float | None,
 ) -> Diagnosis:
     wanted = None if show is None else frozenset(show)
     findings: list[Finding] = []
@@ -83,20 +87,21 @@ def _diagnose(
     view.reported.clear()
     for analyzer in sorted(analyzers, key=lambda analyzer: analyzer.after_others):
         began = time.perf_counter()
-        is_shown = wanted is None or analyzer.kind in wanted
-        try:
-            for finding in analyzer.analyze(view):
-                if finding.severity != "info" and (ref := finding.ref) not in view.reported:
-                    view.reported.add(ref)
-                    finding = _with_events(finding, view.events(ref), view)
-                findings.append(finding)
-                if is_shown:
-                    shown_codes.add(finding.code)
-        except Exception as error:  # noqa: BLE001 - whatever an analyzer does, it must cost itself only
-            errors.append(AnalysisError(analyzer.kind, "", "", f"{type(error).__name__}: {error}"))
-        seconds[analyzer.kind] = time.perf_counter() - began
+        is_shown = wanted is None or analyzer.name in wanted
+        for part in analyzer.parts:
+            try:
+                for finding in part(view) if timeout is None or is_packaged(part) else cut_off(part, view, timeout):
+                    if finding.severity != "info" and (ref := finding.ref) not in view.reported:
+                        view.reported.add(ref)
+                        finding = _with_events(finding, view.events(ref), view)
+                    findings.append(finding)
+                    if is_shown:
+                        shown_codes.add(finding.code)
+            except Exception as error:  # noqa: BLE001 - whatever an analyzer does, it must cost itself only
+                errors.append(AnalysisError(analyzer.name, "", "", _plain(error)))
+        seconds[analyzer.name] = time.perf_counter() - began
         if on_progress:
-            on_progress(analyzer.kind)
+            on_progress(analyzer.name)
     correlated = correlate(findings)
     shown = [finding for finding in correlated if finding.code in shown_codes]
     if view.namespaces or view.selected is not None:
@@ -104,6 +109,10 @@ def _diagnose(
     if view.selected is not None:
         shown = _with_missing_objects(view, shown, correlated)
     return Diagnosis([_completed(finding, view) for finding in shown], errors, seconds)
+
+
+def _plain(error: Exception) -> str:
+    return str(error) if isinstance(error, CutOff) else f"{type(error).__name__}: {error}"
 
 
 def _with_events(finding: Finding, events: Sequence[Event], view: ClusterView) -> Finding:

@@ -14,7 +14,7 @@ import msgspec
 import pandas as pd
 
 from k8sgpt_magic.analyzers import registered
-from k8sgpt_magic.cluster.resources import KINDS
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.frame import COLUMNS, SEVERITY_TYPE, Summary
@@ -195,7 +195,8 @@ class _Side:
         """Why this analysis could not have had a finding, and of what that is true; None where it would have."""
         kind, namespace = str(row["kind"]), str(row["namespace"])
         judged_by = self._analyzer.get(str(row["code"]))
-        analyzer = judged_by.kind if judged_by else kind
+        analyzer = judged_by.name if judged_by else kind
+        judged = judged_by.kind if judged_by else kind
         if namespace and self.namespaces and namespace not in self.namespaces:
             return "not analyzed", f"namespace {namespace}"
         if self.analyzers and analyzer not in self.analyzers:
@@ -208,7 +209,7 @@ class _Side:
             if rests_on:
                 return "not analyzed", f"{_plural(rests_on[0])} of all namespaces"
         # A warning event may be about any kind, also one that is never listed.
-        for needed in dict.fromkeys((analyzer, *([kind] if judged_by and kind in judged_by.reads else []))):
+        for needed in dict.fromkeys((judged, *([kind] if judged_by and kind in judged_by.reads else []))):
             if reason := self._unread(needed, namespace):
                 return reason
         if (analyzer, "", "") in self._errors:

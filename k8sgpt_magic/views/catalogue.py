@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from k8sgpt_magic.analyzers import registered
-from k8sgpt_magic.cluster.names import kind_named
+from k8sgpt_magic.filters import active, named
 
 
 class Catalogue(pd.DataFrame):
-    """A row for each code: ``kind``, ``code``, ``severity``, ``meaning``, ``reads`` and ``docs``."""
+    """A row for each code.
+
+    Its columns are ``analyzer``, ``kind``, ``code``, ``severity``, ``meaning``, ``reads``, ``runs`` and ``docs``.
+    ``runs`` is ``by default`` or ``on request`` (named by ``--filter``, or added with ``%k8sgpt filters add``).
+    """
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
@@ -19,8 +23,8 @@ class Catalogue(pd.DataFrame):
 
     def __repr__(self) -> str:
         lines = []
-        for kind, rows in self.groupby("kind", sort=False):
-            lines += ["", f"{kind} (reads {rows['reads'].iloc[0]})"]
+        for name, rows in self.groupby("analyzer", sort=False):
+            lines += ["", f"{name} ({rows['runs'].iloc[0]}; reads {rows['reads'].iloc[0]})"]
             lines += [f"  {row.code:<44} {row.severity:<9} {row.meaning}" for row in rows.itertuples()]
         return "\n".join(lines[1:])
 
@@ -31,26 +35,23 @@ class Catalogue(pd.DataFrame):
 
 def catalogue(filters: Sequence[str] = ()) -> Catalogue:
     """All codes, or those of the kinds that ``filters`` name."""
-    analyzers = registered()
-    wanted = {
-        kind_named(name.strip(), list(analyzers))
-        for several in filters
-        for name in several.split(",")
-        if name.strip()
-    }
+    analyzers, running = registered(), active()
+    wanted = named(name for several in filters for name in several.split(",") if name.strip())
     return Catalogue(
         [
             {
-                "kind": kind,
+                "analyzer": name,
+                "kind": each.kind,
                 "code": code.name,
                 "severity": code.severity,
                 "meaning": code.meaning,
                 "reads": ", ".join(each.reads),
+                "runs": "by default" if name in running else "on request",
                 "docs": code.docs,
             }
-            for kind, each in analyzers.items()
-            if not wanted or kind in wanted
+            for name, each in analyzers.items()
+            if not wanted or name in wanted
             for code in each.codes
         ],
-        columns=["kind", "code", "severity", "meaning", "reads", "docs"],
+        columns=["analyzer", "kind", "code", "severity", "meaning", "reads", "runs", "docs"],
     )

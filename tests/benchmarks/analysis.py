@@ -9,7 +9,8 @@ from typing import Any
 
 from k8sgpt_magic.analyzers import registered
 from k8sgpt_magic.cluster.decode import decode_page
-from k8sgpt_magic.cluster.resources import KINDS, Resource
+from k8sgpt_magic.cluster.kinds import SAVED
+from k8sgpt_magic.cluster.resources import Resource
 from k8sgpt_magic.cluster.sharing import share_pod_specs
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import diagnose
@@ -28,7 +29,7 @@ def decoded(pods: int) -> dict[str, list[Resource]]:
     """The objects of a cluster of that size, by kind."""
     found: defaultdict[str, list[Resource]] = defaultdict(list)
     for kind, body in pages(objects(pods)):
-        page = decode_page(KINDS[kind], body)
+        page = decode_page(SAVED[kind], body)
         assert not page.undecodable, page.undecodable[0]
         # As every source does with what it has decoded.
         share_pod_specs(page.objects, found[kind][-1] if found[kind] else None)
@@ -38,7 +39,7 @@ def decoded(pods: int) -> dict[str, list[Resource]]:
 
 def view_of(found: dict[str, list[Resource]]) -> ClusterView:
     """A view of just these objects, all kinds read in full and no index built yet."""
-    return ClusterView(found, [ReadResult(kind=kind, objects=len(found.get(kind, ()))) for kind in KINDS])
+    return ClusterView(found, [ReadResult(kind=kind, objects=len(found.get(kind, ()))) for kind in SAVED])
 
 
 def measure(pods: int, rounds: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from k8sgpt_magic.cluster.archive import ArchiveWriter
-from k8sgpt_magic.cluster.resources import KINDS
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.view import ReadResult
 
 from .measure import (

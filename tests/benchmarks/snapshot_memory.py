@@ -17,7 +17,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from k8sgpt_magic.cluster.resources import KINDS, Pod
+from k8sgpt_magic.cluster.kinds import SAVED
+from k8sgpt_magic.cluster.resources import Pod
 from k8sgpt_magic.cluster.snapshot import SnapshotSource, save
 from k8sgpt_magic.cluster.view import ReadResult
 
@@ -102,7 +103,7 @@ def step(name: str, folder: Path, pods: int) -> None:
 
 
 async def _number_of_objects(snapshot: SnapshotSource) -> int:
-    return sum(len(read.objects) for read in await snapshot.read(list(KINDS.values())))
+    return sum(len(read.objects) for read in await snapshot.read(list(SAVED.values())))
 
 
 def _peak() -> int:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from k8sgpt_magic.cluster.decode import decode_page
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.live import PAGE
-from k8sgpt_magic.cluster.resources import KINDS
 from k8sgpt_magic.session import Session
 from tests.controlplane.controlplane import ControlPlane
 

@@ -157,14 +157,14 @@ def bare(url: str, seconds: float) -> dict[str, float]:
 
 def decoded(config: str, seconds: float) -> float:
     """Keep lists up to date, without judging them: CPU seconds."""
+    from k8sgpt_magic.cluster.kinds import SAVED
     from k8sgpt_magic.cluster.live import LiveSource
-    from k8sgpt_magic.cluster.resources import KINDS
     from k8sgpt_magic.cluster.watch import Following
 
     async def main() -> float:
         source = LiveSource(kubeconfig=config)
         following = Following(source)
-        await following.start(list(KINDS.values()))
+        await following.start(list(SAVED.values()))
         began = time.process_time()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

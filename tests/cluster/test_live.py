@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.live import LiveSource
-from k8sgpt_magic.cluster.resources import KINDS, ConfigMap, Deployment, Lease, Node, ObjectRef, Pod, Secret, Service
+from k8sgpt_magic.cluster.resources import ConfigMap, Deployment, Lease, Node, ObjectRef, Pod, Secret, Service
 from k8sgpt_magic.errors import Forbidden, ServerError, Unauthorized, Unreachable
 from tests.cluster.reading import PODS, SERVICES, names, read, with_source
 from tests.cluster.servers import kubeconfig, page, pod, status

@@ -1,7 +1,7 @@
 import pytest
 
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.names import UnknownName, kind_named
-from k8sgpt_magic.cluster.resources import KINDS
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ import pytest
 from aiohttp import web
 
 from k8sgpt_magic.cluster import watch
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.live import LiveSource
-from k8sgpt_magic.cluster.resources import KINDS, ConfigMap, Lease, Pod, Secret, Service
+from k8sgpt_magic.cluster.resources import ConfigMap, Lease, Pod, Secret, Service
 from k8sgpt_magic.cluster.watch import Following
 from tests.cluster.reading import PODS, SERVICES
 from tests.cluster.servers import CUT, event, kubeconfig, page, pod, status

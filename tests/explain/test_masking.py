@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k8sgpt_magic.analyzers import registered
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.manifests import objects_of
-from k8sgpt_magic.cluster.resources import KINDS
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import diagnose
 from k8sgpt_magic.explain.explainer import Style

@@ -8,14 +8,14 @@ import shlex
 import pytest
 
 from k8sgpt_magic.analyzers import codes, registered
-from k8sgpt_magic.cluster.resources import KINDS
+from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.explain.backends.offline import packaged
 from k8sgpt_magic.explain.explainer import Style
 from k8sgpt_magic.explain.explanation import danger
 from k8sgpt_magic.session import Session
 
 READING = {"get", "describe", "logs", "events", "top", "explain", "auth", "rollout"}
-KIND_OF = {code.name: kind for kind, analyzer in registered().items() for code in analyzer.codes}
+KIND_OF = {code.name: analyzer.kind for analyzer in registered().values() for code in analyzer.codes}
 
 
 @pytest.fixture(scope="module")

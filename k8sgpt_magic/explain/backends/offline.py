@@ -67,15 +67,15 @@ class Offline:
 
 def packaged(code: str) -> Packaged | None:
     """What the package holds for a code, if anything."""
-    for kind, analyzer in registered().items():
+    for name, analyzer in registered().items():
         if any(each.name == code for each in analyzer.codes):
-            return _of_kind(kind).get(code)
+            return _of_analyzer(name).get(code)
     return None
 
 
 @cache
-def _of_kind(kind: str) -> Mapping[str, Packaged]:
-    file = resources.files("k8sgpt_magic") / "data" / "explanations" / f"{kind.lower()}.yaml"
+def _of_analyzer(name: str) -> Mapping[str, Packaged]:
+    file = resources.files("k8sgpt_magic") / "data" / "explanations" / f"{name.lower()}.yaml"
     return msgspec.yaml.decode(file.read_bytes(), type=dict[str, Packaged]) if file.is_file() else {}
 
 
