@@ -9,7 +9,7 @@ from typing import Any
 from k8sgpt_magic import options
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT, Session
-from k8sgpt_magic.wording import count
+from k8sgpt_magic.wording import count, joined
 
 DEFAULTS: Mapping[str, Any] = {"max_age": MAX_AGE, "timeout": TIMEOUT, "max_concurrency": MAX_CONCURRENCY}
 
@@ -132,6 +132,35 @@ class Commands:
         explained = self._session.with_explanations(findings)
         print(write(parsed.file, explained, self._session.view_of(findings), force=parsed.force))
 
+    def filters(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic import filters
+        from k8sgpt_magic.views.catalogue import active_table
+
+        names = [part.strip() for several in parsed.names for part in several.split(",") if part.strip()]
+        if parsed.action in ("list", "reset") and names:
+            raise InvalidOption(f"%k8sgpt filters {parsed.action} takes no names; did you mean add or remove?")
+        if parsed.action in ("add", "remove") and not names:
+            raise InvalidOption(f"%k8sgpt filters {parsed.action} needs names; %k8sgpt filters list has them")
+        match parsed.action:
+            case "list":
+                return active_table()
+            case "add":
+                print(
+                    _changed(filters.add(names), "run by default from now on", "Nothing changed: they did already.")
+                )
+            case "remove":
+                gone = filters.remove(names)
+                print(_changed(gone, "run no longer unless --filter names them", "Nothing changed: none ran."))
+            case "reset":
+                filters.reset()
+                print("The packaged default analyzers run from now on.")
+        return None
+
+    def settings(self, _: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views.catalogue import settings_table
+
+        return settings_table()
+
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
 
@@ -191,6 +220,10 @@ class Commands:
         from k8sgpt_magic.views import answers
 
         return None if parsed.quiet else answers.view(self._shell)
+
+
+def _changed(names: Sequence[str], what: str, otherwise: str) -> str:
+    return f"{joined(names, 30)}: {what}." if names else otherwise
 
 
 def _style(parsed: argparse.Namespace, **more: Any) -> Any:

@@ -205,6 +205,21 @@ SUBCOMMANDS = (
         examples=("%k8sgpt report incident.html", "%k8sgpt report incident.ipynb --from 2 --force"),
     ),
     Subcommand(
+        "filters",
+        "The analyzers that run where --filter names none: list them, add others, remove some, for all sessions.",
+        (
+            Option(("action",), "list, add, remove or reset (to what is packaged)", {"metavar": "ACTION"}, "action"),
+            Option(("names",), "of add and remove: analyzers, by name, plural or short name, or groups of them; "
+                   "comma lists too", {"metavar": "NAME", "nargs": "*"}, "kind"),
+        ),
+        examples=("%k8sgpt filters list", "%k8sgpt filters add Security TLS", "%k8sgpt filters remove ConfigMap"),
+    ),
+    Subcommand(
+        "settings",
+        "What is kept from one session to the next, and in which file. Never a key.",
+        examples=("%k8sgpt settings",),
+    ),
+    Subcommand(
         "auth",
         "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
         (
@@ -257,6 +272,7 @@ HELP = Option(("-h", "--help"), "show this help", {"action": "help"})
 
 _ACTIONS = {
     "snapshot": ("save",),
+    "filters": ("list", "add", "remove", "reset"),
     "auth": ("add", "list", "default", "update", "remove", "test"),
     "cache": ("add", "list", "stats", "clear", "remove"),
 }

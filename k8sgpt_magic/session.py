@@ -24,7 +24,7 @@ from k8sgpt_magic.cluster.source import OnPage, Read, Source
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import Diagnosis, diagnose
 from k8sgpt_magic.engine import Engine, in_thread
-from k8sgpt_magic.errors import InvalidOption
+from k8sgpt_magic.errors import Forbidden, InvalidOption
 from k8sgpt_magic.findings import SEVERITIES, Finding
 from k8sgpt_magic.wording import joined
 
@@ -563,7 +563,7 @@ class Session:
         """The namespaces asked for, globs expanded, and what to tell the user about them."""
         if query.all_namespaces or not query.namespaces:
             return [], []
-        [read], _ = await self._read(source, [Namespace], [], query, Progress())
+        read = await self._list_of_namespaces(source, query)
         known = [each.name for each in read.objects] if read.result.status == "read" else None
         notes = []
         wanted: dict[str, None] = {}
@@ -582,6 +582,15 @@ class Session:
                 raise InvalidOption(f"no namespace matches {asked!r}; there are {joined(known, 10)}")
             wanted.update(dict.fromkeys(matching))
         return list(wanted), notes
+
+    async def _list_of_namespaces(self, source: Source, query: Query) -> Read:
+        try:
+            [read], _ = await self._read(source, [Namespace], [], query, Progress())
+        except Forbidden as error:
+            # Who may read some namespaces need not be allowed to list them all.
+            read = Read(Namespace.kind, "", ReadResult(kind=Namespace.kind, status="forbidden", reason=error.message))
+            self.lists.put(source.identity, Namespace, "", [read])
+        return read
 
     async def _read(
         self, source: Source, kinds: Sequence[type[Resource]], namespaces: list[str], query: Query, progress: Progress
