@@ -51,6 +51,8 @@ class Commands:
             severity=parsed.severity,
             max_age=parsed.max_age,
             refresh=parsed.refresh,
+            dask=parsed.dask,
+            ship_credentials=parsed.ship_credentials,
             progress=self._progress(parsed),
             **_cluster(parsed),
         )

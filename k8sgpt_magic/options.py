@@ -50,13 +50,14 @@ def _value(*flags: str, help: str, metavar: str, completes: str = "", **settings
 
 
 _CLUSTER = (
-    _value("--context", help="context of the kubeconfig; default: its current context", metavar="NAME",
-           default="", completes="context"),
+    _value("--context", help="context of the kubeconfig, or several: a comma list or a glob (prod-*, '*'); default: "
+           "its current context", metavar="NAME", default="", completes="context"),
     _value("--kubeconfig", help="path of a kubeconfig; default: as kubectl finds it", metavar="FILE", default="",
            completes="path"),
     _value("--source", help="where to read: live (the cluster), demo, or a path or URL of a snapshot, of kubectl "
            "get -o json|yaml output, of a cluster-info dump or of manifests. Default: live where there is a "
-           "kubeconfig or a cluster around, otherwise demo", metavar="SOURCE", default="", completes="source"),
+           "kubeconfig or a cluster around, otherwise demo. Several snapshots: a comma list or a glob "
+           "(s3://bucket/**/*.tar.gz)", metavar="SOURCE", default="", completes="source"),
     _value("--max-concurrency", help=f"requests under way at once; default: {MAX_CONCURRENCY}", metavar="N",
            type=int, default=None),
     _value("--timeout", help=f"seconds that reading may take; default: {TIMEOUT:g}", metavar="SECONDS", type=float,
@@ -112,6 +113,10 @@ SUBCOMMANDS = (
             _flag("--refresh", help="read everything anew"),
             _value("-o", "--output", help=f"{', '.join(OUTPUTS)}; default: frame, a pandas DataFrame",
                    metavar="FORMAT", default="frame", completes="output"),
+            _value("--dask", help="have the workers of this Dask cluster analyze several clusters or snapshots",
+                   metavar="ADDRESS", default=""),
+            _flag("--ship-credentials", help="with --dask: send the workers what they need of this kubeconfig; "
+                  "otherwise they use their own"),
             _flag("--stats", help="print time, requests and bytes for each kind"),
             _flag("-q", "--quiet", help="no progress bar and no notes"),
             _flag("--explain", help="have what is found explained, as by %%explain; the options below belong to it"),

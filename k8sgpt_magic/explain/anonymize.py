@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
+import msgspec
+
 from k8sgpt_magic.cluster.resources import Ingress, Namespace, Node, Pod, Service, Webhook
 from k8sgpt_magic.cluster.view import ClusterView
+from k8sgpt_magic.findings import Finding
 
 TOKEN = re.compile(r"__([A-Z]+)_(\d+)__")
 
@@ -202,6 +205,22 @@ class Anonymizer:
             self._tokens[text] = token
             self._originals[token] = text
         return token
+
+    def names_in(self, text: str) -> set[str]:
+        """What ``mask`` would replace in a text."""
+        return {self._originals[token[0]] for token in TOKEN.finditer(self.mask(text)) if token[0] in self._originals}
+
+
+def with_names(findings: Iterable[Finding], view: ClusterView) -> list[Finding]:
+    """Findings that know all names in their texts, to be masked where the view is no longer at hand."""
+    anonymizer = Anonymizer()
+    anonymizer.learn(view)
+    named = []
+    for finding in findings:
+        texts = (finding.message, finding.parent, *(fact.value for fact in finding.evidence))
+        names = anonymizer.names_in("\n".join(texts)) | set(finding.masked)
+        named.append(msgspec.structs.replace(finding, masked=tuple(sorted(names))) if names else finding)
+    return named
 
 
 def canonical(masked: str) -> tuple[str, dict[str, str]]:
