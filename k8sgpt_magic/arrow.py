@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +23,7 @@ def encode(outcome: Outcome) -> bytes:
     """The findings of one cluster as an Arrow stream, a column for each field of a finding."""
     import pyarrow as pa
 
-    rows = [msgspec.to_builtins(finding, builtin_types=(datetime,)) for finding in outcome.findings]
+    rows = msgspec.to_builtins(outcome.findings, builtin_types=(datetime,))
     metadata = {_NAME: outcome.name.encode(), _SUMMARY: msgspec.json.encode(outcome.summary)}
     table = pa.Table.from_pylist(rows, schema=_schema().with_metadata(metadata))
     sink = pa.BufferOutputStream()
@@ -43,6 +44,7 @@ def decode(stream: bytes) -> Outcome:
     return Outcome(metadata.get(_NAME, b"").decode(), findings, summary)
 
 
+@cache
 def _schema() -> pa.Schema:
     import pyarrow as pa
 

@@ -83,6 +83,7 @@ class Anonymizer:
         # Findings repeat each other's lines, and lines each other's words: each is looked at once.
         self._masked_lines: dict[str, str] = {}
         self._masked_words: dict[str, str] = {}
+        self._names_of_words: dict[str, tuple[str, ...]] = {}
 
     def learn(self, view: ClusterView) -> None:
         """Remember every name in a view as sensitive."""
@@ -95,6 +96,7 @@ class Anonymizer:
             self._names[text] = sort
             self._masked_lines.clear()
             self._masked_words.clear()
+            self._names_of_words.clear()
 
     def mask(self, text: str) -> str:
         """The text with a token in place of everything that names something or is secret."""
@@ -207,8 +209,17 @@ class Anonymizer:
         return token
 
     def names_in(self, text: str) -> set[str]:
-        """What ``mask`` would replace in a text."""
-        return {self._originals[token[0]] for token in TOKEN.finditer(self.mask(text)) if token[0] in self._originals}
+        """The names in a text that ``mask`` would replace because they were learned."""
+        found: set[str] = set()
+        for each in _WORD.finditer(text):
+            word = each[0]
+            names = self._names_of_words.get(word)
+            if names is None:
+                masked = self._mask_names(word)
+                names = tuple(self._originals[token[0]] for token in TOKEN.finditer(masked)) if masked != word else ()
+                self._names_of_words[word] = names
+            found.update(names)
+        return found
 
 
 def with_names(findings: Iterable[Finding], view: ClusterView) -> list[Finding]:
