@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from k8sgpt_magic.cluster.resources import Ingress, Namespace, Node, Pod, Service, Webhook
 from k8sgpt_magic.cluster.view import ClusterView
+from k8sgpt_magic.credentials import PEM, patterns
 from k8sgpt_magic.findings import Finding
 
 TOKEN = re.compile(r"__([A-Z]+)_(\d+)__")
@@ -41,15 +42,6 @@ _IMAGE = re.compile(
     r"|\bsha256:[0-9a-f]{8,64}\b"
 )
 _HOST = re.compile(r"\b(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,24})\b", re.IGNORECASE)
-_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.DOTALL)
-_BEARER = re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{8,}")
-_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")
-# What looks like data rather than words: long, and both letters and digits in it.
-_BLOB = re.compile(r"(?<![\w/+=])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Za-z])[\w/+-]{24,}={0,2}(?![\w/+=])")
-_ASSIGNED = re.compile(
-    r"(?i)\b(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|client[_-]?secret|credential)s?"
-    r"[\"']?\s*[:=]\s*[\"']?([^\s\"',;&]{3,})"
-)
 # Words before a credential by which alone it can be told. The patterns of detect-secrets that look at what stands
 # before a value all want one of them.
 _CREDENTIAL_WORDS = (
@@ -101,7 +93,7 @@ class Anonymizer:
     def mask(self, text: str) -> str:
         """The text with a token in place of everything that names something or is secret."""
         if "-----BEGIN" in text:
-            text = _PEM.sub(self._replace("secret"), text)
+            text = PEM.sub(self._replace("secret"), text)
         if len(self._masked_lines) > _REMEMBERED or len(self._masked_words) > _REMEMBERED:
             self._masked_lines.clear()
             self._masked_words.clear()
@@ -149,7 +141,7 @@ class Anonymizer:
         return named
 
     def _mask_credentials(self, text: str) -> str:
-        for pattern in _credential_patterns():
+        for pattern in patterns():
             if pattern.search(text):
                 text = self._outside_tokens(text, partial(pattern.sub, self._replace("secret")))
         return text
@@ -307,28 +299,6 @@ _FORMS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
     ("image", ("/", "sha256:"), _IMAGE),
     ("host", (".",), _HOST),
 )
-
-
-@cache
-def _credential_patterns() -> tuple[re.Pattern[str], ...]:
-    """Our own few, which need context, and all that detect-secrets knows by form."""
-    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-    from detect_secrets.plugins.base import RegexBasedDetector
-
-    known: list[re.Pattern[str]] = []
-    plugins: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
-    for plugin in plugins:
-        # Addresses have a token of their own, and its private-key pattern would leave the key's body.
-        if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in (
-            "IPPublicDetector",
-            "PrivateKeyDetector",
-        ):
-            known += [re.compile(pattern) if isinstance(pattern, str) else pattern for pattern in _denylist(plugin)]
-    return (_JWT, _BEARER, _ASSIGNED, *known, _BLOB)
-
-
-def _denylist(plugin: Any) -> Iterable[Any]:
-    return plugin.denylist if isinstance(plugin.denylist, (list, tuple)) else ()
 
 
 def _is_private_host(text: str) -> bool:
