@@ -170,7 +170,7 @@ def _without_time(line: str) -> str:
 def _is_fatal(message: str) -> bool | None:
     """Whether a line tells the end of the program; None where it tells of no problem at all."""
     level = ""
-    if (declared := _LEVEL.search(message)) is not None:
+    if (declared := _LEVEL.search(message)) is not None and not (declared["word"] and _HARMLESS.search(message)):
         level = next(value for value in declared.groups() if value).lower()
     if level in _FATAL_LEVELS or (not level and _FATAL.search(message)):
         return True
