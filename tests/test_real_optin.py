@@ -185,7 +185,7 @@ def test_all_together_write_nothing_and_keep_no_key(broken, session, at_once, tm
     assert found.attrs["errors"] == []
     assert broken.requests(since=mark, user_agent="k8sgpt-magic/")
     assert broken.writes(since=mark, user_agent="k8sgpt-magic/") == []
-    assert TLS_KEY not in found.to_json() + repr(found.attrs)
+    assert TLS_KEY not in found.to_string() + repr(found.attrs)
 
     # A snapshot says the same of all that it holds, and certificates are not among that.
     path = tmp_path / "all.tar.gz"
