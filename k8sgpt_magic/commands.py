@@ -35,7 +35,7 @@ class Commands:
         for name, default in self._defaults.items():
             if getattr(parsed, name, default) is None:
                 setattr(parsed, name, default)
-        return getattr(self, subcommand.name)(parsed)
+        return getattr(self, subcommand.name.replace("-", "_"))(parsed)
 
     def analyze(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views import stats
@@ -156,6 +156,20 @@ class Commands:
             case "reset":
                 filters.reset()
                 print("The packaged default analyzers run from now on.")
+        return None
+
+    def custom_analyzer(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic import remote
+
+        match parsed.action:
+            case "list":
+                return remote.table()
+            case "add":
+                remote.add(parsed.name, parsed.address)
+                print(f"{parsed.name} at {parsed.address} runs with the others from now on.")
+            case "remove":
+                remote.remove(parsed.name)
+                print(f"{parsed.name} is forgotten.")
         return None
 
     def settings(self, _: argparse.Namespace) -> Any:

@@ -220,6 +220,16 @@ SUBCOMMANDS = (
         examples=("%k8sgpt filters list", "%k8sgpt filters add Security TLS", "%k8sgpt filters remove ConfigMap"),
     ),
     Subcommand(
+        "custom-analyzer",
+        "Analyzers elsewhere that speak the k8sgpt command line tool's protocol for them (gRPC).",
+        (
+            Option(("action",), "add, list or remove", {"metavar": "ACTION"}, "action"),
+            Option(("name",), "what to call it", {"metavar": "NAME", "nargs": "?", "default": ""}),
+            Option(("address",), "of add: host:port", {"metavar": "ADDRESS", "nargs": "?", "default": ""}),
+        ),
+        examples=("%k8sgpt custom-analyzer add disks localhost:8085", "%k8sgpt custom-analyzer list"),
+    ),
+    Subcommand(
         "settings",
         "What is kept from one session to the next, and in which file. Never a key.",
         examples=("%k8sgpt settings",),
@@ -277,6 +287,7 @@ HELP = Option(("-h", "--help"), "show this help", {"action": "help"})
 
 _ACTIONS = {
     "snapshot": ("save",),
+    "custom-analyzer": ("add", "list", "remove"),
     "filters": ("list", "add", "remove", "reset"),
     "auth": ("add", "list", "default", "update", "remove", "test"),
     "cache": ("add", "list", "stats", "clear", "remove"),

@@ -1013,7 +1013,8 @@ def _summary(
 
 def _not_served(view: ClusterView, asked: Iterable[Analyzer]) -> list[str]:
     """One line of what was asked for by name and this cluster has not; elsewhere that is nothing to tell."""
-    absent = [KINDS[each.kind] for each in asked if KINDS[each.kind].optional and not view.serves(KINDS[each.kind])]
+    kinds = [KINDS[each.kind] for each in asked if each.kind]
+    absent = [kind for kind in kinds if kind.optional and not view.serves(kind)]
     names = [f"{kind.plural}.{kind.group}" for kind in absent]
     return [f"Not served by {view.context}: {joined(names, 20)}."] if names else []
 

@@ -27,6 +27,7 @@ _COMMON = frozenset(
 
 # Longest runs in which a known name may stand; inside one, any stretch between two separators is looked up.
 _RUN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/@+-]*[A-Za-z0-9])?")
+_ENDS = re.compile(r"^[^A-Za-z0-9]+|[^A-Za-z0-9]+$")
 _SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
 # A stretch of more pieces than this is no name of Kubernetes'.
 _PIECES = 12
@@ -84,8 +85,12 @@ class Anonymizer:
 
     def remember(self, text: str, sort: str) -> None:
         """Treat a text as the name of a thing of some sort (``pod``, ``host``) from now on."""
-        if text and text not in self._names and text not in _COMMON and not text.isspace():
-            self._names[text] = sort
+        if not text or text in self._names or text in _COMMON:
+            return
+        # What is looked up has neither spaces in it nor marks at its ends.
+        names = [name for part in text.split() if (name := _ENDS.sub("", part)) and name not in _COMMON]
+        if names:
+            self._names.update(dict.fromkeys([text, *names], sort))
             self._masked_lines.clear()
             self._masked_words.clear()
             self._names_of_words.clear()

@@ -78,6 +78,7 @@ def settings_table() -> Table:
         ),
         ("analyzers added", ", ".join(kept.filters_added)),
         ("analyzers removed", ", ".join(kept.filters_removed)),
+        *((f"custom analyzer {name}", address) for name, address in kept.remote.items()),
         ("caches", ", ".join(kept.caches)),
         ("file", str(settings.path())),
     ]
