@@ -132,6 +132,19 @@ class Commands:
         explained = self._session.with_explanations(findings)
         print(write(parsed.file, explained, self._session.view_of(findings), force=parsed.force))
 
+    def metrics(self, parsed: argparse.Namespace) -> None:
+        metrics = self._session.metrics
+        if parsed.port and parsed.action != "serve":
+            raise InvalidOption("--port says where to serve: %k8sgpt metrics serve --port N")
+        match parsed.action:
+            case "serve":
+                already = "already " if metrics.url else ""
+                print(f"Metrics are {already}served at {metrics.serve(parsed.port)}")
+            case "show":
+                print(metrics.text(), end="")
+            case "stop":
+                print("Metrics are served no longer." if metrics.stop() else "No metrics were served.")
+
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
 

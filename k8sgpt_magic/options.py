@@ -205,6 +205,16 @@ SUBCOMMANDS = (
         examples=("%k8sgpt report incident.html", "%k8sgpt report incident.ipynb --from 2 --force"),
     ),
     Subcommand(
+        "metrics",
+        "The session's analyses as Prometheus metrics: serve them on this machine, show them, or stop serving.",
+        (
+            Option(("action",), "serve, show or stop", {"metavar": "ACTION"}, "action"),
+            _value("--port", help="of serve: the port, on 127.0.0.1 only; default: a free one", metavar="N", type=int,
+                   default=0),
+        ),
+        examples=("%k8sgpt metrics serve --port 9400", "%k8sgpt metrics show"),
+    ),
+    Subcommand(
         "auth",
         "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
         (
@@ -259,6 +269,7 @@ _ACTIONS = {
     "snapshot": ("save",),
     "auth": ("add", "list", "default", "update", "remove", "test"),
     "cache": ("add", "list", "stats", "clear", "remove"),
+    "metrics": ("serve", "show", "stop"),
 }
 
 _BY_NAME = {name: each for each in SUBCOMMANDS for name in (each.name, *each.aliases)}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from k8sgpt_magic.diagnosis.diff import Changes
     from k8sgpt_magic.explain.explainer import Explainer
     from k8sgpt_magic.frame import Findings, Summary
+    from k8sgpt_magic.metrics import Metrics
     from k8sgpt_magic.watch import Judge, Watch
 
 T = TypeVar("T")
@@ -97,6 +98,7 @@ class Session:
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
         self._explainer: Explainer | None = None
+        self._metrics: Metrics | None = None
         self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis]] | None = None
         self.view: ClusterView | None = None
         self.analyzed: Source | None = None
@@ -118,6 +120,15 @@ class Session:
 
             self._explainer = Explainer(self)
         return self._explainer
+
+    @property
+    def metrics(self) -> Metrics:
+        """This session's analyses as Prometheus metrics; raises ``K8sGPTError`` where its library is missing."""
+        if self._metrics is None:
+            from k8sgpt_magic.metrics import Metrics
+
+            self._metrics = Metrics(self)
+        return self._metrics
 
     def findings(self) -> list[Finding]:
         """The findings of the newest analysis, with all they know."""
@@ -337,6 +348,8 @@ class Session:
 
     def close(self) -> None:
         """Close connections and end the engine's thread. The session may be used again afterwards."""
+        if self._metrics is not None:
+            self._metrics.stop()
         _close(self.engine, self._sources, self._watches)
 
     def watch(
