@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from k8sgpt_magic import options
-from k8sgpt_magic.errors import InvalidOption
+from k8sgpt_magic.errors import InvalidOption, K8sGPTError
 from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT, Session
 from k8sgpt_magic.wording import count
 
@@ -144,6 +145,27 @@ class Commands:
                 print(metrics.text(), end="")
             case "stop":
                 print("Metrics are served no longer." if metrics.stop() else "No metrics were served.")
+
+    def mcp(self, parsed: argparse.Namespace) -> None:
+        if self._shell is not None:
+            raise InvalidOption(
+                "mcp serves over standard input and output: let the client run python -m k8sgpt_magic mcp"
+            )
+        try:
+            from k8sgpt_magic import mcp_server
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "mcp":
+                raise
+            raise K8sGPTError("MCP needs a library that is not installed: pip install 'k8sgpt-magic[mcp]'") from None
+        if not (directory := Path(parsed.directory).expanduser()).is_dir():
+            raise InvalidOption(f"--directory {parsed.directory}: there is no such directory")
+        mcp_server.serve(
+            self._session,
+            _cluster(parsed),
+            anonymize=not parsed.no_anonymize,
+            backend=parsed.backend,
+            directory=directory,
+        )
 
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands

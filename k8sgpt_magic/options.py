@@ -215,6 +215,20 @@ SUBCOMMANDS = (
         examples=("%k8sgpt metrics serve --port 9400", "%k8sgpt metrics show"),
     ),
     Subcommand(
+        "mcp",
+        "Serve findings, masked, to a client of the Model Context Protocol over standard input and output; in a "
+        "terminal only: python -m k8sgpt_magic mcp.",
+        (
+            *_CLUSTER,
+            _flag("--no-anonymize", help="give names and addresses as they are; credentials stay masked"),
+            _value("--backend", help="who answers explain; default: offline, what is packaged", metavar="NAME",
+                   default="offline", completes="backend"),
+            _value("--directory", help="where snapshots are saved; default: the current one", metavar="DIR",
+                   default="", completes="path"),
+        ),
+        examples=("%k8sgpt mcp --context prod-eu",),
+    ),
+    Subcommand(
         "auth",
         "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
         (
