@@ -145,7 +145,7 @@ def test_a_session_that_is_closed_or_forgotten_leaves_no_port_open():
 
 
 def test_serving_twice_says_where_it_already_is(session, capsys):
-    commands = Commands(session)
+    commands = Commands(session, shell=object())
     commands.run(["metrics", "serve"])
     url = session.metrics.url
     commands.run(["metrics", "serve"])
@@ -170,7 +170,7 @@ def test_a_port_in_use_is_said_in_plain_words(session):
 
 def test_show_needs_no_server(session, capsys):
     session.analyze(source="demo")
-    Commands(session).run(["metrics", "show"])
+    Commands(session, shell=object()).run(["metrics", "show"])
     families = list(text_string_to_metric_families(capsys.readouterr().out))
     assert any(family.name == "k8sgpt_magic_findings" and family.samples for family in families)
     assert not session.metrics.url
@@ -179,7 +179,7 @@ def test_show_needs_no_server(session, capsys):
 def test_without_the_library_one_line_says_what_to_install(tmp_path: Path):
     script = "import sys; sys.modules['prometheus_client'] = None\nfrom k8sgpt_magic.__main__ import main\n"
     ran = subprocess.run(
-        [sys.executable, "-c", script + "sys.exit(main(['metrics', 'show']))"],
+        [sys.executable, "-c", script + "sys.exit(main(['metrics', 'show', '--source', 'demo']))"],
         capture_output=True,
         text=True,
         check=False,
