@@ -68,6 +68,8 @@ class Commands:
             print(stats.render(findings.summary))
         if parsed.explain and len(findings):
             findings = self._session.explainer.explain(findings, _style(parsed), progress=self._answers(parsed))
+        if parsed.with_doc:
+            findings = self._session.with_docs(findings)
         return findings if parsed.output == "frame" else export(findings, parsed.output)
 
     def watch(self, parsed: argparse.Namespace) -> Any:

@@ -126,6 +126,7 @@ SUBCOMMANDS = (
                    metavar="FORMAT", default="frame", completes="output"),
             _flag("--stats", help="print time, requests and bytes for each kind"),
             _flag("-q", "--quiet", help="no progress bar and no notes"),
+            _flag("--with-doc", help="add the cluster's own documentation of the field that each finding rests on"),
             _value("--fail-on", help="in a terminal: exit code 1 where a finding is at least that bad; default: 0 "
                    "whatever is found", metavar="SEVERITY", default="", completes="severity"),
             _flag("--explain", help="have what is found explained, as by %%explain; the options below belong to it"),

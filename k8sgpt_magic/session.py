@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from k8sgpt_magic.cluster.archive import Saved
+    from k8sgpt_magic.cluster.openapi import Documentation
     from k8sgpt_magic.diagnosis.diff import Changes
     from k8sgpt_magic.explain.explainer import Explainer
     from k8sgpt_magic.frame import Findings, Summary
@@ -99,6 +100,7 @@ class Session:
         self._findings: dict[str, Finding] = {}
         self._explainer: Explainer | None = None
         self._metrics: Metrics | None = None
+        self._documentation: Documentation | None = None
         self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis]] | None = None
         self.view: ClusterView | None = None
         self.analyzed: Source | None = None
@@ -258,6 +260,22 @@ class Session:
             filled[name] = pd.Series(values, dtype=object, index=filled.index)
         filled.attrs = findings.attrs
         return filled
+
+    def with_docs(self, findings: Findings) -> Findings:
+        """Findings of the newest analysis with a column ``doc``: what the cluster documents the field as that each
+        rests on, "" where it does not. Where there is no documentation at all, a note says why."""
+        import pandas as pd
+
+        from k8sgpt_magic.cluster.openapi import Documentation
+        from k8sgpt_magic.frame import Findings
+
+        if self._documentation is None:
+            self._documentation = Documentation()
+        found, note = self.engine.run(self._documentation.of(self.analyzed, self.findings()))
+        filled = Findings(findings.copy())
+        filled["doc"] = pd.Series([found.get(key, "") for key in findings["id"]], dtype="str", index=filled.index)
+        filled.attrs = {**findings.attrs, "notes": [*findings.attrs["notes"], *([note] if note else [])]}
+        return filled.of_session(self)
 
     def diff(
         self,
