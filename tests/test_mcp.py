@@ -15,7 +15,9 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 import k8sgpt_magic
 from k8sgpt_magic.explain.anonymize import TOKEN
 from k8sgpt_magic.session import Session
+from tests.snapshots import changed, saved
 
+CREDENTIAL = "hunter2-and-3"
 ROOT = str(Path(k8sgpt_magic.__file__).parents[1])
 
 
@@ -113,6 +115,31 @@ def test_names_are_told_where_the_server_was_started_so(tmp_path, demo):
     assert [each["id"] for each in found["findings"]] == list(demo["id"][:100])
 
 
+@pytest.mark.parametrize("options", [(), ("--no-anonymize",)])
+def test_credentials_in_texts_of_the_cluster_are_never_told(tmp_path, options):
+    def edit(plural: str, item: dict[str, Any]) -> dict[str, Any]:
+        if plural == "events":
+            item["message"] = f"password={CREDENTIAL} {item.get('message', '')}"
+        return item
+
+    session = Session()
+    leaking = changed(saved(session, tmp_path / "cluster.tar.gz"), tmp_path / "leaking.tar.gz", edit)
+    assert CREDENTIAL in str(session.analyze(source=str(leaking)).to_dict("records"))
+    session.close()
+
+    async def conversation(client: ClientSession) -> Any:
+        found = await call(client, "analyze", limit=100)
+        # A token of a credential is not turned back, so no error can quote it.
+        token = TOKEN.search(str([each["evidence"] for each in found["findings"]]))
+        error = await failure(client, "analyze", kinds=[f"po{token[0]}" if token else "pood"])
+        ids = [each["id"] for each in found["findings"][:10]]
+        return found, error, await call(client, "explain", ids=ids)
+
+    told = talk(conversation, *options, directory=tmp_path, source=str(leaking))
+    assert "__SECRET_" in str(told)
+    assert CREDENTIAL not in str(told)
+
+
 def test_a_snapshot_is_saved_once_and_only_where_it_may(tmp_path, demo):
     async def conversation(client: ClientSession) -> Any:
         saved = await call(client, "snapshot", file="now.tar.gz")
@@ -163,6 +190,23 @@ def test_a_source_that_cannot_be_read_is_a_tools_error(tmp_path):
 
     error = talk(conversation, directory=tmp_path, source=str(tmp_path / "nothing.tar.gz"))
     assert len(error.splitlines()) <= 2
+
+
+def test_a_real_cluster_is_read_and_nothing_is_written_to_it(tmp_path, control_plane, namespace):
+    mark = control_plane.audit.mark()
+
+    async def conversation(client: ClientSession) -> Any:
+        found = await call(client, "analyze", kinds=["node"])
+        spaces = await call(client, "list", what="namespaces", limit=100)
+        return found, spaces, await call(client, "snapshot", file="now.tar.gz")
+
+    config = str(control_plane.kubeconfig("admin"))
+    found, spaces, saved_file = talk(conversation, "--kubeconfig", config, directory=tmp_path, source="live")
+    assert found["objects"] >= 3
+    assert namespace not in str((found, spaces))
+    assert "default" in spaces["namespaces"]
+    assert saved_file["objects"] > 3
+    assert not control_plane.writes("admin", since=mark)
 
 
 def test_without_the_library_one_line_says_what_to_install():
