@@ -187,19 +187,24 @@ class _Analyses:
 
 
 def _newest_of_each_context(history: Iterable[Findings]) -> list[Findings]:
+    """The newest analysis of each context, the newest of all first."""
     newest: dict[str, Findings] = {}
     # A copy: another thread may be analyzing.
-    for frame in list(history):
-        newest[str(frame.attrs.get("context", ""))] = frame
+    for frame in reversed(list(history)):
+        newest.setdefault(str(frame.attrs.get("context", "")), frame)
     return list(newest.values())
 
 
 def _findings(newest: Iterable[Findings]) -> Counter[tuple[str, ...]]:
     found: Counter[tuple[str, ...]] = Counter()
+    told: set[str] = set()
     for frame in newest:
-        context = str(frame.attrs.get("context", ""))
+        of_frame = str(frame.attrs.get("context", ""))
+        # One analysis may be of several contexts; what a newer one says of one of them counts alone.
+        contexts = [context or of_frame for context in frame["context"]]
         columns = (frame[name].astype(str) for name in ("namespace", "kind", "code", "severity"))
-        found.update((context, *labels) for labels in zip(*columns, strict=True))
+        found.update(labels for labels in zip(contexts, *columns, strict=True) if labels[0] not in told)
+        told.update(contexts, [of_frame])
     return found
 
 

@@ -101,9 +101,7 @@ def test_help_lists_every_subcommand(run):
     text = run("--help")
     for subcommand in options.SUBCOMMANDS:
         assert subcommand.name in text
-        assert (
-            "usage: python -m k8sgpt_magic" in run("help", subcommand.name) if subcommand.name == "report" else True
-        )
+    assert "usage: python -m k8sgpt_magic report" in run("help", "report")
     assert "'analyze'" in run("analize", code=2)
 
 
