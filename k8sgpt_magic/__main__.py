@@ -1,11 +1,13 @@
-"""``python -m k8sgpt_magic analyze ...``: the subcommands of ``%k8sgpt`` in a terminal.
+"""``k8sgpt-magic analyze ...``, ``python -m k8sgpt_magic analyze ...``: ``%k8sgpt`` in a terminal.
 
-Without arguments it analyzes the packaged demo cluster. Exit codes: 0 for a result, 2 for a wrong command line, 3 for
-what went wrong in operation (no access, no such file), 130 for Ctrl-C.
+Without arguments it analyzes the packaged demo cluster. Exit codes: 0 for a result, whatever was found; 1 for what
+``analyze --fail-on`` names; 2 for a wrong command line; 3 for what went wrong in operation (no access, no such file);
+130 for Ctrl-C; 141 where nobody reads the output any more.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from IPython.core.error import UsageError
@@ -22,27 +24,48 @@ That was the demo cluster. Next:
 
 
 def main(words: list[str]) -> int:
+    """Run a command line and return its exit code."""
     try:
-        result = Commands(shared_session()).run(words or ["analyze", "--source", "demo"])
+        return _run(words)
     except options.HelpShown as help_text:
         print(str(help_text).replace("%k8sgpt", "python -m k8sgpt_magic"))
         return 0
     except (UsageError, InvalidOption) as error:
-        print(str(error).replace("%k8sgpt", "k8sgpt_magic"), file=sys.stderr)
-        return 2
+        return _failed(2, str(error))
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except K8sGPTError as error:
-        print("\n".join(error._render_traceback_()), file=sys.stderr)
-        return 3
+        return _failed(3, *error._render_traceback_())
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - a traceback would end with 1, which means that findings are there
+        return _failed(3, f"{type(error).__name__}: {error}", "Nobody expected this: please report it.")
     finally:
         shared_session().close()
+
+
+def _run(words: list[str]) -> int:
+    commands = Commands(shared_session())
+    result = commands.run(words or ["analyze", "--source", "demo"])
     if result is not None:
         print(result)
     if not words:
         print(_TOUR)
-    return 0
+    sys.stdout.flush()
+    return commands.exit_code
+
+
+def _failed(code: int, *lines: str) -> int:
+    print("\n".join(lines).replace("%k8sgpt", "k8sgpt_magic"), file=sys.stderr)
+    return code
+
+
+def console() -> int:
+    """The console script ``k8sgpt-magic``."""
+    return main(sys.argv[1:])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console())

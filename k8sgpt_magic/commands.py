@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from k8sgpt_magic import options
-from k8sgpt_magic.errors import InvalidOption
+from k8sgpt_magic.cluster.names import nearest
+from k8sgpt_magic.errors import InvalidOption, K8sGPTError
+from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT, Session
 from k8sgpt_magic.wording import count, joined
 
@@ -24,6 +29,8 @@ class Commands:
         self._session = session
         self._shell = shell
         self._defaults = defaults
+        self.exit_code = 0
+        """What a terminal's process ends with, unless something is raised."""
 
     def run(self, words: Sequence[str]) -> Any:
         """Run a line of words and return its result, or None where it only prints.
@@ -42,6 +49,7 @@ class Commands:
         from k8sgpt_magic.views.export import export
 
         _check_explaining(parsed)
+        self._check_failing(parsed)
 
         findings = self._session.analyze(
             parsed.namespace,
@@ -56,10 +64,14 @@ class Commands:
             progress=self._progress(parsed),
             **_cluster(parsed),
         )
+        if parsed.fail_on and (findings["severity"] >= parsed.fail_on).any():
+            self.exit_code = 1
         if parsed.stats:
             print(stats.render(findings.summary))
         if parsed.explain and len(findings):
             findings = self._session.explainer.explain(findings, _style(parsed), progress=self._answers(parsed))
+        if parsed.with_doc:
+            findings = self._session.with_docs(findings)
         return findings if parsed.output == "frame" else export(findings, parsed.output)
 
     def watch(self, parsed: argparse.Namespace) -> Any:
@@ -108,6 +120,14 @@ class Commands:
         if len(numbers) > 2 or any(number < 1 for number in numbers):
             raise InvalidOption("diff takes at most two numbers of %k8sgpt history, which counts from 1")
         against = {"against": parsed.against, "against_context": parsed.against_context}
+        if self._is_alone and not any(against.values()):
+            raise InvalidOption(
+                "diff compares what --source or --context names with --against FILE or --against-context NAME"
+            )
+        if self._is_to_be_made(parsed):
+            if numbers:
+                raise InvalidOption("diff takes numbers of %k8sgpt history or options of an analysis, not both")
+            self._make(parsed)
         if any(against.values()):
             # What is compared with a file or a context is the later one.
             numbers = [0, *numbers] if len(numbers) < 2 else numbers
@@ -117,6 +137,8 @@ class Commands:
         return changes if parsed.output == "frame" else export(changes, parsed.output)
 
     def history(self, _: argparse.Namespace) -> Any:
+        if self._is_alone:
+            raise InvalidOption("history is a notebook's: in a terminal each command is a session of its own")
         from k8sgpt_magic.views.history import history
 
         return history(self._session.history)
@@ -124,13 +146,13 @@ class Commands:
     def chart(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views.charts import chart
 
-        findings = self._session.analysis(parsed.number)
+        findings = self._analysis(parsed)
         return chart(parsed.chart, findings, self._session.view_of(findings))
 
     def report(self, parsed: argparse.Namespace) -> None:
         from k8sgpt_magic.views.report import write
 
-        findings = self._session.analysis(parsed.number)
+        findings = self._analysis(parsed)
         explained = self._session.with_explanations(findings)
         print(write(parsed.file, explained, self._session.view_of(findings), force=parsed.force))
 
@@ -176,6 +198,49 @@ class Commands:
         from k8sgpt_magic.views.catalogue import settings_table
 
         return settings_table()
+
+    def metrics(self, parsed: argparse.Namespace) -> None:
+        metrics = self._session.metrics
+        if parsed.port and parsed.action != "serve":
+            raise InvalidOption("--port says where to serve: %k8sgpt metrics serve --port N")
+        if parsed.interval <= 0:
+            raise InvalidOption("--interval must be more than 0 seconds")
+        if parsed.action != "stop" and self._is_to_be_made(parsed):
+            self._make(parsed)
+        match parsed.action:
+            case "serve":
+                already = "already " if metrics.url else ""
+                print(f"Metrics are {already}served at {metrics.serve(parsed.port)}", flush=True)
+                while self._is_alone:
+                    time.sleep(parsed.interval)
+                    # A cluster that is away for a while is no reason to end; its metrics say when they are of.
+                    with suppress(K8sGPTError):
+                        self._make(parsed, refresh=True)
+            case "show":
+                print(metrics.text(), end="")
+            case "stop":
+                print("Metrics are served no longer." if metrics.stop() else "No metrics were served.")
+
+    def mcp(self, parsed: argparse.Namespace) -> None:
+        if self._shell is not None:
+            raise InvalidOption(
+                "mcp serves over standard input and output: let the client run python -m k8sgpt_magic mcp"
+            )
+        try:
+            from k8sgpt_magic import mcp_server
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "mcp":
+                raise
+            raise K8sGPTError("MCP needs a library that is not installed: pip install 'k8sgpt-magic[mcp]'") from None
+        if not (directory := Path(parsed.directory).expanduser()).is_dir():
+            raise InvalidOption(f"--directory {parsed.directory}: there is no such directory")
+        mcp_server.serve(
+            self._session,
+            _cluster(parsed),
+            anonymize=not parsed.no_anonymize,
+            backend=parsed.backend,
+            directory=directory,
+        )
 
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
@@ -226,6 +291,47 @@ class Commands:
         if parsed.dry_run:
             return explainer.preview(what, style, text=text)
         return explainer.explain(what, style, text=text, progress=self._answers(parsed))
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether this is a terminal's command, which has no session before it or after it."""
+        return self._shell is None
+
+    def _analysis(self, parsed: argparse.Namespace) -> Any:
+        """The analysis that a subcommand is about, made first where there is none or other options are given."""
+        if not self._is_to_be_made(parsed):
+            return self._session.analysis(parsed.number)
+        if parsed.number:
+            raise InvalidOption("--from names an analysis that is there; leave the options of a new one out")
+        return self._make(parsed)
+
+    def _is_to_be_made(self, parsed: argparse.Namespace) -> bool:
+        asked = [option for option in options.ANALYZED if getattr(parsed, option.name) != option.default]
+        passing = ("max_concurrency", "timeout")
+        return self._is_alone or any(option.name not in passing for option in asked)
+
+    def _make(self, parsed: argparse.Namespace, *, refresh: bool = False) -> Any:
+        return self._session.analyze(
+            parsed.namespace,
+            all_namespaces=parsed.all_namespaces,
+            filter=parsed.filter,
+            selector=parsed.selector,
+            severity=parsed.severity,
+            refresh=refresh,
+            progress=self._progress(parsed),
+            **_cluster(parsed),
+        )
+
+    def _check_failing(self, parsed: argparse.Namespace) -> None:
+        if not parsed.fail_on:
+            return
+        if not self._is_alone:
+            raise InvalidOption('--fail-on sets the exit code in a terminal; in a notebook look at df["severity"]')
+        if parsed.fail_on not in SEVERITIES:
+            hint = nearest(parsed.fail_on, SEVERITIES)
+            raise InvalidOption(f"--fail-on {parsed.fail_on!r}{hint}; there are {', '.join(SEVERITIES)}")
+        if parsed.severity in SEVERITIES and SEVERITIES.index(parsed.severity) < SEVERITIES.index(parsed.fail_on):
+            raise InvalidOption(f"--severity {parsed.severity} leaves out what --fail-on {parsed.fail_on} looks for")
 
     def _progress(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views import progress

@@ -29,6 +29,15 @@ class Option(Struct, frozen=True):
     completes: str = ""
 
     @property
+    def name(self) -> str:
+        """What its value is called among those parsed."""
+        return str(self.settings.get("dest") or self.flags[-1].removeprefix("--").replace("-", "_"))
+
+    @property
+    def default(self) -> Any:
+        return self.settings.get("default", False)
+
+    @property
     def takes_value(self) -> bool:
         return self.flags[0].startswith("-") and self.settings.get("action") not in ("store_true", "help")
 
@@ -81,6 +90,9 @@ _REPORTED = (
            default="", completes="severity"),
 )  # fmt: skip
 
+# What a subcommand that draws or compares takes where an analysis is to be made for it.
+ANALYZED = (*_NAMESPACES, *_REPORTED, *_CLUSTER)
+
 ASKING = (
     _value("--ask", help="a question about it", metavar="QUESTION", default=""),
     _value("--backend", help="who answers; see %%k8sgpt auth list", metavar="NAME", default="",
@@ -119,6 +131,9 @@ SUBCOMMANDS = (
                   "otherwise they use their own"),
             _flag("--stats", help="print time, requests and bytes for each kind"),
             _flag("-q", "--quiet", help="no progress bar and no notes"),
+            _flag("--with-doc", help="add the cluster's own documentation of the field that each finding rests on"),
+            _value("--fail-on", help="in a terminal: exit code 1 where a finding is at least that bad; default: 0 "
+                   "whatever is found", metavar="SEVERITY", default="", completes="severity"),
             _flag("--explain", help="have what is found explained, as by %%explain; the options below belong to it"),
             *ASKING,
         ),
@@ -169,7 +184,8 @@ SUBCOMMANDS = (
     ),
     Subcommand(
         "diff",
-        "Compare two analyses: what is new, resolved, worse, better and unchanged.",
+        "Compare two analyses: what is new, resolved, worse, better and unchanged. With options of analyze, and "
+        "always in a terminal, the later of the two is made first.",
         (
             Option(("numbers",), "analyses of %%k8sgpt history, the earlier first; one is compared with the last. "
                    "Default: the last two", {"metavar": "NUMBER", "nargs": "*", "type": int}, "analysis"),
@@ -181,6 +197,7 @@ SUBCOMMANDS = (
                    "repeated or a comma list", metavar="CHANGE", action="append", default=[], completes="change"),
             _value("-o", "--output", help=f"{', '.join(OUTPUTS)}; default: frame, a pandas DataFrame",
                    metavar="FORMAT", default="frame", completes="output"),
+            *ANALYZED,
             _flag("-q", "--quiet", help="no progress bar"),
         ),
         examples=("%k8sgpt diff --only new,worse", "%k8sgpt diff 1 3", "%k8sgpt diff --against before.tar.gz"),
@@ -190,22 +207,28 @@ SUBCOMMANDS = (
     Subcommand(
         "chart",
         "Draw an analysis: findings by kind and namespace (kinds), when they began (timeline), or root causes and "
-        "what follows from them (causes).",
+        "what follows from them (causes). With options of analyze, and always in a terminal, the analysis is made "
+        "first.",
         (
             Option(("chart",), "kinds, timeline or causes", {"metavar": "CHART"}, "chart"),
             _value("--from", help="analysis of %%k8sgpt history; default: the last", metavar="NUMBER", type=int,
                    default=0, completes="analysis", dest="number"),
+            *ANALYZED,
+            _flag("-q", "--quiet", help="no progress bar"),
         ),
         examples=("%k8sgpt chart causes", "%k8sgpt chart timeline"),
     ),
     Subcommand(
         "report",
-        "Write an incident report of an analysis to one file: a page (.html), Markdown (.md) or a notebook (.ipynb).",
+        "Write an incident report of an analysis to one file: a page (.html), Markdown (.md) or a notebook (.ipynb). "
+        "With options of analyze, and always in a terminal, the analysis is made first.",
         (
             Option(("file",), "the file to write, for example incident.html", {"metavar": "FILE"}, "path"),
             _value("--from", help="analysis of %%k8sgpt history; default: the last", metavar="NUMBER", type=int,
                    default=0, completes="analysis", dest="number"),
             _flag("--force", help="replace a file that is there already"),
+            *ANALYZED,
+            _flag("-q", "--quiet", help="no progress bar"),
         ),
         examples=("%k8sgpt report incident.html", "%k8sgpt report incident.ipynb --from 2 --force"),
     ),
@@ -233,6 +256,34 @@ SUBCOMMANDS = (
         "settings",
         "What is kept from one session to the next, and in which file. Never a key.",
         examples=("%k8sgpt settings",),
+    ),
+    Subcommand(
+        "metrics",
+        "The session's analyses as Prometheus metrics: serve them on this machine, show them, or stop serving.",
+        (
+            Option(("action",), "serve, show or stop", {"metavar": "ACTION"}, "action"),
+            _value("--port", help="of serve: the port, on 127.0.0.1 only; default: a free one", metavar="N", type=int,
+                   default=0),
+            _value("--interval", help="of serve in a terminal: seconds between two analyses; default: 60",
+                   metavar="SECONDS", type=float, default=60.0),
+            *ANALYZED,
+            _flag("-q", "--quiet", help="no progress bar"),
+        ),
+        examples=("%k8sgpt metrics serve --port 9400", "%k8sgpt metrics show"),
+    ),
+    Subcommand(
+        "mcp",
+        "Serve findings, masked, to a client of the Model Context Protocol over standard input and output; in a "
+        "terminal only: python -m k8sgpt_magic mcp.",
+        (
+            *_CLUSTER,
+            _flag("--no-anonymize", help="give names and addresses as they are; credentials stay masked"),
+            _value("--backend", help="who answers explain; default: offline, what is packaged", metavar="NAME",
+                   default="offline", completes="backend"),
+            _value("--directory", help="where snapshots are saved; default: the current one", metavar="DIR",
+                   default="", completes="path"),
+        ),
+        examples=("%k8sgpt mcp --context prod-eu",),
     ),
     Subcommand(
         "auth",
@@ -291,6 +342,7 @@ _ACTIONS = {
     "filters": ("list", "add", "remove", "reset"),
     "auth": ("add", "list", "default", "update", "remove", "test"),
     "cache": ("add", "list", "stats", "clear", "remove"),
+    "metrics": ("serve", "show", "stop"),
 }
 
 _BY_NAME = {name: each for each in SUBCOMMANDS for name in (each.name, *each.aliases)}

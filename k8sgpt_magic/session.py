@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from k8sgpt_magic.cluster.archive import Saved
+    from k8sgpt_magic.cluster.openapi import Documentation
     from k8sgpt_magic.diagnosis.diff import Changes
     from k8sgpt_magic.explain.anonymize import Anonymizer
     from k8sgpt_magic.explain.explainer import Explainer
     from k8sgpt_magic.frame import Findings, Summary
+    from k8sgpt_magic.metrics import Metrics
     from k8sgpt_magic.watch import Judge, Watch
 
 T = TypeVar("T")
@@ -135,6 +137,8 @@ class Session:
         """The cluster of the newest analysis by its context, or all of them."""
         self._anonymizer: Anonymizer | None = None
         self._learned: weakref.WeakSet[ClusterView] = weakref.WeakSet()
+        self._metrics: Metrics | None = None
+        self._documentation: Documentation | None = None
         self._watches: list[Watch] = []
         # Connections are closed at exit too, or with this object.
         weakref.finalize(self, _close, self.engine, self._sources, self._watches)
@@ -175,6 +179,15 @@ class Session:
 
             self._explainer = Explainer(self)
         return self._explainer
+
+    @property
+    def metrics(self) -> Metrics:
+        """This session's analyses as Prometheus metrics; raises ``K8sGPTError`` where its library is missing."""
+        if self._metrics is None:
+            from k8sgpt_magic.metrics import Metrics
+
+            self._metrics = Metrics(self)
+        return self._metrics
 
     def findings(self) -> list[Finding]:
         """The findings of the newest analysis, with all they know."""
@@ -313,6 +326,29 @@ class Session:
         filled.attrs = findings.attrs
         return filled
 
+    def with_docs(self, findings: Findings) -> Findings:
+        """Findings of the newest analysis with a column ``doc``: what the cluster documents the field as that each
+        rests on, "" where it does not. Where there is no documentation at all, a note says why."""
+        import pandas as pd
+
+        from k8sgpt_magic.cluster.openapi import Documentation
+        from k8sgpt_magic.frame import Findings
+
+        if self._documentation is None:
+            self._documentation = Documentation()
+        found: dict[str, str] = {}
+        told: dict[str, None] = {}
+        for context, seen in self.seen.items():
+            own = [each for each in self.findings() if each.context == context]
+            fields, note = self.engine.run(self._documentation.of(seen.source, own))
+            found |= fields
+            if note:
+                told[note] = None
+        filled = Findings(findings.copy())
+        filled["doc"] = pd.Series([found.get(key, "") for key in findings["id"]], dtype="str", index=filled.index)
+        filled.attrs = {**findings.attrs, "notes": [*findings.attrs["notes"], *told]}
+        return filled.of_session(self)
+
     def diff(
         self,
         before: int | pd.DataFrame = 0,
@@ -402,6 +438,8 @@ class Session:
 
     def close(self) -> None:
         """Close connections and end the engine's thread. The session may be used again afterwards."""
+        if self._metrics is not None:
+            self._metrics.stop()
         _close(self.engine, self._sources, self._watches)
 
     def watch(

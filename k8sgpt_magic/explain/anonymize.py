@@ -110,6 +110,12 @@ class Anonymizer:
             masked.append(known)
         return "\n".join(masked)
 
+    def mask_credentials(self, text: str) -> str:
+        """The text with a token in place of credentials alone; names stay."""
+        if "-----BEGIN" in text:
+            text = PEM.sub(self._replace("secret"), text)
+        return "\n".join(map(self._mask_credentials, text.split("\n")))
+
     def unmask(self, text: str) -> str:
         """The text with every token of this anonymizer's replaced by what it stands for."""
         return TOKEN.sub(lambda found: self._originals.get(found[0], found[0]), text)

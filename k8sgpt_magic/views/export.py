@@ -79,6 +79,9 @@ def _markdown(findings: Findings) -> str:
             cells = (row["severity"], row["code"], place, row["message"], row["cause"])
             lines.append("| " + " | ".join(cell(str(each)) for each in cells) + " |")
         lines.append("")
+        if "doc" in findings.columns:
+            lines += [f"- {cell(each)}" for each in dict.fromkeys(findings["doc"].tolist()) if each]
+            lines.append("")
     below = [line for line in (demo(findings.summary), *notes(findings.summary)) if line]
     return "\n".join([*lines, *(f"{cell(line)}  " for line in below)])
 

@@ -47,7 +47,8 @@ def columns(findings: Findings, view_at: ViewAt = lambda _: None) -> dict[str, A
     ``kind``, ``namespace``, ``code`` and ``context`` are ``{"values": [...], "rows": [index of a value, ...]}``;
     ``severity`` is an index into ``SEVERITIES``; ``since`` seconds since 1970 or None; ``cause`` the number of a row,
     or the id where the cause is no row of these, or None; ``owners`` the chain of owners where there are several
-    between an object and its ``parent``, by row; ``explained`` what ``%explain`` said, by row.
+    between an object and its ``parent``, by row; ``doc``, if
+    wanted, what the cluster documents a field as; ``explained`` what ``%explain`` said, by row.
     """
     ranks = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     places = {finding: row for row, finding in enumerate(findings["id"].tolist())}
@@ -61,6 +62,8 @@ def columns(findings: Findings, view_at: ViewAt = lambda _: None) -> dict[str, A
     found["consequences"] = [int(number) for number in findings["consequences"].tolist()]
     found["owners"] = _owners(findings, view_at)
     found["evidence"] = _evidence(findings["evidence"].tolist())
+    if "doc" in findings.columns:
+        found["doc"] = [_line(text) for text in findings["doc"].tolist()]
     if "explanation" in findings.columns:
         names = ("explanation", "solution", "commands", "confidence", "docs", "backend", "model", "cached", "failure")
         records = findings[list(names)].to_dict("records")

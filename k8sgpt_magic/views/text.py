@@ -48,6 +48,7 @@ def render(findings: Findings, *, rows: int = ROWS, width: int | None = None) ->
         lines += ["", *aligned(list(_COLUMNS), table)]
         for finding in shown:
             lines += _explanation(finding)
+        lines += _documentation(shown)
         if len(findings) > rows:
             lines.append(f"... and {len(findings) - rows:,} more rows")
     return "\n".join([*lines, *(["", *below] if (below := notes(summary)) else [])])
@@ -65,6 +66,12 @@ def _explanation(row: dict[Any, Any]) -> list[str]:
         danger = f"   # {each['danger']}" if each["danger"] else "   # changes the cluster" if each["changes"] else ""
         lines.append(f"    $ {printable(each['command'])}{danger}")
     return [*lines, *([f"  {printable(row['docs'])}"] if row["docs"] else []), f"  ({row['backend']} {row['model']})"]
+
+
+def _documentation(rows: list[dict[Any, Any]]) -> list[str]:
+    """What the cluster says of the fields that findings rest on: of each once, below the table."""
+    said = dict.fromkeys(row["doc"] for row in rows if row.get("doc"))
+    return ["", "Fields, as the cluster documents them:", *(f"  {printable(each)}" for each in said)] if said else []
 
 
 def where(row: dict[Any, Any]) -> str:

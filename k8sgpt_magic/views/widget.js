@@ -486,6 +486,7 @@ class Pane {
       this.answers,
       ...this.section("Evidence", findings.evidence[row].length &&
         element("dl", { class: "kg-evidence" }, ...findings.evidence[row].flatMap(([source, value]) => fact(source, value)))),
+      ...this.section("Documentation", findings.doc?.[row] && element("p", { class: "kg-doc" }, findings.doc[row])),
       ...this.section(`Leads to ${findings.consequences[row]} more`, followers.length &&
         element("ul", {}, ...followers.slice(0, 20).map((each) => element("li", {}, this.link(each))),
           followers.length > 20 ? element("li", {}, `and ${followers.length - 20} more`) : null)),

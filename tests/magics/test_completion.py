@@ -98,12 +98,12 @@ def seconds(press: Callable[[], object]) -> float:
         ("%k8sgpt analyze -o j", {"json"}),
         ("%k8sgpt analyze -o 'ya", {"yaml"}),
         ("%k8sgpt analyze \\\n  -o te", {"text"}),
-        ("%k8sgpt analyze -f dep", {"Deployment", "deployments", "deploy"}),
-        ("%k8sgpt analyze -f po,dep", {"Deployment", "deployments", "deploy"}),
-        ("%k8sgpt analyze --filter=po,svc,DEP", {"Deployment", "deployments", "deploy"}),
-        ('%k8sgpt analyze -f "po,dep', {"Deployment", "deployments", "deploy"}),
-        ("%k8sgpt analyze -f deploy,dep", {"Deployment", "deployments"}),
-        ("%k8sgpt analyzers -f pv", {"pvc"}),
+        ("%k8sgpt analyze -f depl", {"Deployment", "deployments", "deploy"}),
+        ("%k8sgpt analyze -f po,depl", {"Deployment", "deployments", "deploy"}),
+        ("%k8sgpt analyze --filter=po,svc,DEPL", {"Deployment", "deployments", "deploy"}),
+        ('%k8sgpt analyze -f "po,depl', {"Deployment", "deployments", "deploy"}),
+        ("%k8sgpt analyze -f deploy,depl", {"Deployment", "deployments"}),
+        ("%k8sgpt analyzers -f pvc", {"pvc"}),
         ("%k8sgpt analyze --source de", {"demo"}),
         ("%k8sgpt auth a", {"add"}),
         ("%k8sgpt auth add open", {"openai", "openrouter"}),
@@ -124,7 +124,7 @@ def test_tab_offers_what_fits_at_the_cursor(complete, line, expected):
 
 def test_the_menu_says_what_each_candidate_is(complete):
     assert eventually(complete, "%k8sgpt auth a")["add"] == "action"
-    assert eventually(complete, "%k8sgpt analyze -f dep") == {
+    assert eventually(complete, "%k8sgpt analyze -f depl") == {
         "Deployment": "kind", "deployments": "Deployment", "deploy": "Deployment",
     }  # fmt: skip
 
