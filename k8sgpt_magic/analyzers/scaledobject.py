@@ -65,7 +65,8 @@ _ADOPTION = "scaledobject.keda.sh/transfer-hpa-ownership"
     ScaledObject,
     reads=[Deployment, StatefulSet, HorizontalPodAutoscaler],
     codes=[
-        NOT_READY, TARGET_MISSING, TRIGGERS_FAILING, FALLBACK, PAUSED, REQUESTS_MISSING, TARGET_SHARED, NOT_RECONCILED,
+        NOT_READY, TARGET_MISSING, TRIGGERS_FAILING, FALLBACK, PAUSED, REQUESTS_MISSING, TARGET_SHARED,
+        NOT_RECONCILED,
     ],
     group="Integrations",
 )  # fmt: skip
@@ -95,8 +96,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
             yield from unreconciled(view, NOT_RECONCILED, each, conditions, "Ready")
             yield from _requests(view, each, target)
         yield from _metrics(view, each)
-        if paused := [each.metadata.annotations.get(name, "") for name in _PAUSED]:
-            yield from _paused(each, *paused)
+        yield from _paused(each)
     yield from _shared(view, scaled)
 
 
@@ -121,7 +121,8 @@ def _metrics(view: ClusterView, each: ScaledObject) -> Iterator[Finding]:
         failures = max(health.number_of_failures for health in failing.values())
         yield TRIGGERS_FAILING.finding(
             each,
-            f"KEDA cannot get {count(len(failing), 'metric')}: {joined(failing, 3)}, {count(failures, 'failure')} in a row.",
+            f"KEDA cannot get {count(len(failing), 'metric')}: {joined(failing, 3)}, "
+            f"{count(failures, 'failure')} in a row.",
             evidence=[
                 (f"status.health[{name}]", f"{health.status}, {count(health.number_of_failures, 'failure')}")
                 for name, health in failing.items()
@@ -130,7 +131,8 @@ def _metrics(view: ClusterView, each: ScaledObject) -> Iterator[Finding]:
         )
 
 
-def _paused(each: ScaledObject, paused: str, replicas: str) -> Iterator[Finding]:
+def _paused(each: ScaledObject) -> Iterator[Finding]:
+    paused, replicas = (each.metadata.annotations.get(name, "") for name in _PAUSED)
     held = condition(each.status.conditions, "Paused")
     if replicas or paused.lower() == "true" or (held is not None and held.status == "True"):
         yield PAUSED.finding(
@@ -162,12 +164,10 @@ def _requests(view: ClusterView, each: ScaledObject, target: ObjectRef) -> Itera
         if lacking:
             yield REQUESTS_MISSING.finding(
                 each,
-                f"The {resource} trigger goes by utilization, and {joined(lacking, 3)} of {target.kind} {target.name} "
-                f"{'requests' if len(lacking) == 1 else 'request'} no {resource}.",
+                f"The {resource} trigger goes by utilization, and {joined(lacking, 3)} of "
+                f"{target.kind} {target.name} {'requests' if len(lacking) == 1 else 'request'} no {resource}.",
                 key=resource,
-                evidence=[
-                    (f"{target.kind} containers[{name}].resources.requests.{resource}", "none") for name in lacking
-                ],
+                evidence=[(f"{target.kind} containers[{name}] requests.{resource}", "none") for name in lacking],
                 masked=(target.name, *lacking),
             )
 

@@ -48,9 +48,8 @@ REJECTED = Code(
 )
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """ServiceMonitors that measure nothing."""
-    services = view.kept("services by namespace", _by_namespace)
     for each in view.all(ServiceMonitor):
-        yield from _targets(view, each, services)
+        yield from _targets(view, each)
         yield from rejected(view, REJECTED, each)
         yield from ignored(
             view,
@@ -70,14 +69,14 @@ def _by_namespace(view: ClusterView) -> dict[str, list[Service]]:
     return dict(found)
 
 
-def _targets(view: ClusterView, each: ServiceMonitor, services: dict[str, list[Service]]) -> Iterator[Finding]:
+def _targets(view: ClusterView, each: ServiceMonitor) -> Iterator[Finding]:
     if not view.older_than(changed(each), GRACE):
         return
     any_namespace = each.spec.namespace_selector.any
     namespaces = target_namespaces(view, each, each.spec.namespace_selector)
     if not (view.readable(Service) if any_namespace else all(view.readable(Service, name) for name in namespaces)):
         return
-    selector = selectors.from_spec(each.spec.selector)
+    selector, services = selectors.from_spec(each.spec.selector), view.kept("services by namespace", _by_namespace)
     found = [
         one
         for name in namespaces
