@@ -115,10 +115,13 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 because=by_class,
                 severity="warning" if listeners and refused.reason == "ListenersNotValid" else None,
             )
-        elif unprogrammed := lasting(view, gateway, conditions, "Programmed", "False", "Unknown"):
-            yield reported(NOT_PROGRAMMED, gateway, unprogrammed, "The Gateway is not programmed", because=by_class)
         elif lasting(view, gateway, conditions, "Accepted", "True"):
-            yield from _unused(view, gateway)
+            if unprogrammed := lasting(view, gateway, conditions, "Programmed", "False", "Unknown"):
+                yield reported(
+                    NOT_PROGRAMMED, gateway, unprogrammed, "The Gateway is not programmed", because=by_class
+                )
+            else:
+                yield from _unused(view, gateway)
 
 
 def _unused(view: ClusterView, gateway: Gateway) -> Iterator[Finding]:

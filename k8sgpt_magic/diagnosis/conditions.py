@@ -39,7 +39,13 @@ def lasting(
     found: Condition | None = condition(conditions, type)
     if found is None or found.status not in (statuses or ("False",)) or not is_current(on, found):
         return None
-    return found if is_past(view, found.last_transition_time or changed(on), grace) else None
+    return found if is_past(view, began(on, found), grace) else None
+
+
+def began(on: Resource, found: Condition) -> datetime | None:
+    """Since when a condition holds: CRDs may bring conditions with them that hold since 1970."""
+    times = (found.last_transition_time, on.metadata.creation_timestamp)
+    return max((time for time in times if time), default=None) if found.last_transition_time else changed(on)
 
 
 def changed(on: Resource) -> datetime | None:
@@ -78,7 +84,7 @@ def reported(
         on,
         f"{begin}: {said(found)}",
         key=key,
-        since=found.last_transition_time,
+        since=began(on, found) if found.last_transition_time else None,
         evidence=[fact(found, where), *evidence],
         because=because,
         masked=(*masked, *names_in(found.message)),
