@@ -18,7 +18,6 @@ from k8sgpt_magic.wording import ago, count
 
 _DOCS = "https://cert-manager.io/docs/usage/certificate/"
 _TROUBLE = "https://cert-manager.io/docs/troubleshooting/"
-_RENEWAL = f"{_DOCS}#issuance-behavior-rotation-of-the-private-key"
 
 NOT_READY = Code(
     "CertificateNotReady", "critical", "The certificate has not been issued as its spec asks for.", _TROUBLE
@@ -30,10 +29,10 @@ EXPIRED = Code(
     _TROUBLE,
 )
 EXPIRING = Code(
-    "CertificateExpiring", "warning", "The certificate expires soon, and no renewal is on its way.", _RENEWAL
+    "CertificateExpiring", "warning", "The certificate expires soon, and no renewal is on its way.", _DOCS
 )
 RENEWAL_OVERDUE = Code(
-    "CertificateRenewalOverdue", "warning", "The time to renew the certificate has passed, and it was not.", _RENEWAL
+    "CertificateRenewalOverdue", "warning", "The time to renew the certificate has passed, and it was not.", _DOCS
 )
 ISSUANCE_FAILING = Code(
     "CertificateIssuanceFailing", "warning", "The last tries to issue the certificate have failed.", _TROUBLE

@@ -19,7 +19,7 @@ _DOCS = "https://fluxcd.io/flux/components/helm/helmreleases/"
 NOT_READY = Code(
     "HelmReleaseNotReady", "warning", "Flux could not install or upgrade the chart.", f"{_DOCS}#conditions"
 )
-STALLED = Code("HelmReleaseStalled", "critical", "Flux has given the release up.", f"{_DOCS}#stalled-helmrelease")
+STALLED = Code("HelmReleaseStalled", "critical", "Flux has given the release up.", f"{_DOCS}#conditions")
 NOT_RECONCILED = Code(
     "HelmReleaseNotReconciled",
     "warning",

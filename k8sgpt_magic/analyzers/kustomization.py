@@ -21,9 +21,7 @@ NOT_READY = Code(
     "Flux could not apply the Kustomization, or what it applied does not get healthy.",
     f"{_DOCS}#conditions",
 )
-STALLED = Code(
-    "KustomizationStalled", "critical", "Flux has given the Kustomization up.", f"{_DOCS}#stalled-kustomization"
-)
+STALLED = Code("KustomizationStalled", "critical", "Flux has given the Kustomization up.", f"{_DOCS}#conditions")
 NOT_RECONCILED = Code(
     "KustomizationNotReconciled",
     "warning",

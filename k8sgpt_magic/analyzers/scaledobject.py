@@ -41,7 +41,7 @@ PAUSED = Code(
     "ScaledObjectPaused",
     "info",
     "Scaling is paused, so the workload keeps its size whatever its load.",
-    "https://keda.sh/docs/latest/concepts/scaling-deployments/#pausing-autoscaling",
+    "https://keda.sh/docs/latest/concepts/scaling-deployments/",
 )
 REQUESTS_MISSING = Code(
     "ScaledObjectRequestsMissing",
