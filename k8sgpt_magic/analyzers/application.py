@@ -78,6 +78,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                     f"The application has had no status since it was created{for_long(view, changed(each))}.",
                     since=changed(each),
                     evidence=[("status.health.status", "none"), ("status.sync.status", "none")],
+                    masked=(each.spec.destination.name,),
                 )
             continue
         faults = [*_faults(view, each)]
@@ -98,7 +99,7 @@ def _faults(view: ClusterView, each: Application) -> Iterator[Finding]:
                 key=found.type,
                 since=found.last_transition_time,
                 evidence=[(f"status.conditions[{found.type}]", found.message)],
-                masked=names_in(found.message),
+                masked=(each.spec.destination.name, *names_in(found.message)),
             )
 
 
@@ -128,7 +129,7 @@ def _health(view: ClusterView, each: Application, *, is_explained: bool) -> Iter
         if one.health
     ]
     words = f": {sentence(health.message)}" if health.message else f": {joined(names, 3)}." if names else "."
-    masked = (*(one.name for one in resources), *names_in(health.message))
+    masked = (each.spec.destination.name, *(one.name for one in resources), *names_in(health.message))
     because = _refs(each, resources)
     lasts = for_long(view, health.last_transition_time)
     match health.status:
@@ -169,7 +170,7 @@ def _sync(view: ClusterView, each: Application, *, is_explained: bool) -> Iterat
             ],
             # What was there before the sync is mostly still there.
             severity=None if each.status.health.status in ("Degraded", "Missing") else "warning",
-            masked=names_in(operation.message),
+            masked=(each.spec.destination.name, *names_in(operation.message)),
         )
     elif status == "OutOfSync" and not is_explained:
         policy = each.spec.sync_policy
@@ -187,11 +188,12 @@ def _sync(view: ClusterView, each: Application, *, is_explained: bool) -> Iterat
             f"{', and automated sync has not changed that' if automated else ', and syncs are made by hand'}{last}.",
             evidence=[("status.sync.status", status), ("status.resources[] OutOfSync", joined(names, 10) or "none")],
             severity=None if automated else "info",
-            masked=tuple(one.name for one in behind[:10]),
+            masked=(each.spec.destination.name, *(one.name for one in behind[:10])),
         )
     elif status == "Unknown" and not is_explained and view.older_than(changed(each), GRACE):
         yield OUT_OF_SYNC.finding(
             each,
             "Argo CD cannot tell whether the application is in sync.",
             evidence=[("status.sync.status", status)],
+            masked=(each.spec.destination.name,),
         )

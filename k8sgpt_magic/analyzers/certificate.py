@@ -101,7 +101,7 @@ def _validity(view: ClusterView, each: Certificate, because: list[ObjectRef]) ->
     evidence: list[tuple[str, object]] = [("status.notAfter", status.not_after or "none")]
     if status.renewal_time:
         evidence.append(("status.renewalTime", status.renewal_time))
-    masked = (each.spec.secret_name,)
+    masked = (each.spec.secret_name, each.spec.issuer_ref.name)
     if status.not_after and not _is_valid(view, each):
         yield EXPIRED.finding(
             each,
@@ -109,6 +109,7 @@ def _validity(view: ClusterView, each: Certificate, because: list[ObjectRef]) ->
             since=status.not_after,
             evidence=[*evidence, *_issuing(each)],
             because=because,
+            masked=masked,
         )
         return
     if unready := lasting(view, each, status.conditions, "Ready", grace=ISSUING_GRACE):
@@ -132,6 +133,7 @@ def _validity(view: ClusterView, each: Certificate, because: list[ObjectRef]) ->
                 ("status.failedIssuanceAttempts", status.failed_issuance_attempts), *_issuing(each), *evidence,
             ],
             because=because,
+            masked=masked,
         )  # fmt: skip
     if status.not_after is None:
         return
@@ -147,9 +149,12 @@ def _validity(view: ClusterView, each: Certificate, because: list[ObjectRef]) ->
             evidence=evidence,
             because=because,
             severity="critical" if left < min(timedelta(days=1), lifetime / 20) else None,
+            masked=masked,
         )
     elif renewal is None and left < EXPIRY_NEAR:
-        yield EXPIRING.finding(each, f"The certificate expires in {ago(left)}.", evidence=evidence, because=because)
+        yield EXPIRING.finding(
+            each, f"The certificate expires in {ago(left)}.", evidence=evidence, because=because, masked=masked
+        )
 
 
 def _issuing(each: Certificate) -> list[tuple[str, object]]:
