@@ -142,7 +142,11 @@ def counts(requests: Iterable[Request]) -> Counts:
 
 def expected_pages(reads: Sequence[dict[str, Any]], requests: Sequence[Request]) -> int:
     """How many pages after the first the lists need, by their sizes and the limit that was asked for."""
-    limits = {int(dict(parse_qsl(urlsplit(request.uri).query)).get("limit", 0)) for request in requests}
+    limits = {
+        int(dict(parse_qsl(urlsplit(request.uri).query)).get("limit", 0))
+        for request in requests
+        if request.verb == "list"
+    }
     [limit] = limits
     return sum((read["objects"] - 1) // limit for read in reads if read["objects"])
 
@@ -347,14 +351,14 @@ def request_rows(plane: ControlPlane, kubeconfig: str, load: Load) -> list[Row]:
         healthy_frame, healthy = requests_of(refresh=True)
     finally:
         session.close()
-    lists = len(frame.attrs["reads"])
+    lists = sum(read["status"] != "absent" for read in frame.attrs["reads"])
     pages = expected_pages(frame.attrs["reads"], failing)
     found = counts(failing)
     return [
         Row("findings", f"{len(frame):,}"),
         exactly("lists begun", found.lists, lists),
         exactly("further pages", found.pages, pages),
-        exactly("other requests", found.others, 0),
+        exactly("other requests (discovery)", found.others, 1),
         Row("findings once healed", f"{len(healthy_frame):,}"),
         exactly("requests once healed", counts(healthy).total, found.total),
         exactly("requests of a second analysis", len(again), 0),
