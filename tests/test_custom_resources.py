@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from k8sgpt_magic.analyzers import registered
-from k8sgpt_magic.cluster.kinds import KINDS
+from k8sgpt_magic.cluster.kinds import KINDS, CustomResource
 from k8sgpt_magic.cluster.live import LiveSource
 from k8sgpt_magic.session import Session
 from tests.controlplane.controlplane import ControlPlane
@@ -58,6 +58,18 @@ def test_what_was_asked_for_and_is_not_served_is_said_in_one_line(control_plane,
     assert len(findings) == 0
     assert findings.attrs["notes"] == ["Not served by admin: gateways.gateway.networking.k8s.io."]
     assert findings.attrs["unreadable"] == []
+
+
+def test_kinds_are_named_and_served_as_their_projects_have_them():
+    by_name = {f"{each['spec']['names']['plural']}.{each['spec']['group']}": each["spec"] for each in definitions()}
+    optional = [kind for kind in KINDS.values() if kind.optional and not issubclass(kind, CustomResource)]
+    assert len(optional) == len(by_name)
+    for kind in optional:
+        spec = by_name[f"{kind.plural}.{kind.group}"]
+        assert (spec["names"]["kind"], spec["scope"] == "Namespaced") == (kind.kind, kind.namespaced)
+        assert kind.version in {each["name"] for each in spec["versions"] if each["served"]}
+        if kind.group not in ("operators.coreos.com", "olm.operatorframework.io"):
+            assert set(kind.short_names) == set(spec["names"].get("shortNames", ())), kind.kind
 
 
 # --- with them -------------------------------------------------------------------------------------------
