@@ -204,12 +204,12 @@ def _mismatch(
         return NOT_ALLOWED.finding(
             route,
             f"No listener of {gateway.ref} takes HTTPRoutes of namespace {route.namespace}: "
-            f"{joined(f'{name} takes them from {how}' for name, how in froms.items())}.",
+            f"{joined(f'{each.name} takes {_taken(each)}' for each in listeners)}.",
             key=key,
             evidence=[
                 (f"Gateway spec.listeners[{name}].allowedRoutes.namespaces.from", how) for name, how in froms.items()
             ],
-            masked=(gateway.namespace, gateway.name, *froms),
+            masked=(gateway.namespace, gateway.name, *froms, *_label_values(listeners)),
         )
     if route.spec.hostnames and not any(
         _intersect(each.hostname, host) for each in open_to_it for host in route.spec.hostnames
@@ -226,6 +226,25 @@ def _mismatch(
             masked=(gateway.namespace, gateway.name, *served, *route.spec.hostnames),
         )
     return None
+
+
+def _taken(listener: Listener) -> str:
+    allowed = listener.allowed_routes
+    if allowed.kinds and not any((each.group, each.kind) == (GROUP, "HTTPRoute") for each in allowed.kinds):
+        return f"{joined(each.kind for each in allowed.kinds)} only"
+    match allowed.namespaces.from_:
+        case "Same":
+            return "those of its own namespace"
+        case "Selector" if allowed.namespaces.selector:
+            return f"those of namespaces with {selectors.text_of(selectors.from_spec(allowed.namespaces.selector))}"
+        case "None":
+            return "none"
+    return f"none by {listener.protocol}"
+
+
+def _label_values(listeners: list[Listener]) -> list[str]:
+    chosen = [each.allowed_routes.namespaces.selector for each in listeners]
+    return [value for selector in chosen if selector for value in selector.match_labels.values()]
 
 
 def _allows(view: ClusterView, route: HTTPRoute, gateway: Gateway, listener: Listener) -> bool:

@@ -107,7 +107,8 @@ def unreconciled(
     found: Condition | None = condition(conditions, type)
     since, generation = changed(on), on.metadata.generation
     evidence: list[tuple[str, object]]
-    seen = observed or (found.observed_generation if found else 0)
+    # Flux writes -1 where it has seen none.
+    seen = max(observed or 0, 0) or (found.observed_generation if found else 0)
     if seen and seen < generation:
         why = f"its last change makes generation {generation}, and the controller has seen {seen}"
         evidence = [("metadata.generation", generation), ("status.observedGeneration", seen)]
