@@ -38,6 +38,7 @@ class Finding(Struct, frozen=True, gc=False, kw_only=True):
     root of that chain, set after all analyzers ran, or "". ``masked`` lists the texts in ``message`` and
     ``evidence`` that name things of the user's, other than this object and those in ``because``. ``cluster`` is
     set where several clusters were analyzed together, to the ``context`` of this one, and then begins the id.
+    ``explains`` is False where nothing else can be broken because of this, so that it is nobody's cause.
     """
 
     code: str
@@ -57,6 +58,7 @@ class Finding(Struct, frozen=True, gc=False, kw_only=True):
     masked: tuple[str, ...] = ()
     context: str = ""
     cluster: str = ""
+    explains: bool = True
 
     @property
     def id(self) -> str:
@@ -75,13 +77,15 @@ class Code(Struct, frozen=True):
     """What a rule reports: a stable name, how bad it is, what it means and where Kubernetes documents it.
 
     ``name`` starts with the kind (``PodCrashLoopBackOff``). ``meaning`` is one sentence for someone who has
-    never seen the code; ``docs`` the page of the Kubernetes documentation that the rule rests on.
+    never seen the code; ``docs`` the page of the Kubernetes documentation that the rule rests on. ``explains`` is
+    False for what stands beside other problems of an object and breaks nothing, such as rights that are too wide.
     """
 
     name: str
     severity: Severity
     meaning: str
     docs: str
+    explains: bool = True
 
     def finding(
         self,
@@ -116,6 +120,7 @@ class Code(Struct, frozen=True):
             evidence=tuple(map(_evidence, evidence)),
             because=tuple(map(_ref, because)) if because else (),
             masked=tuple(filter(None, masked)) if masked else (),
+            explains=self.explains,
         )
 
 

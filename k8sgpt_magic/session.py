@@ -1039,7 +1039,7 @@ def _summary(
         taken_at=view.now.isoformat(timespec="seconds"),
         namespaces=namespaces,
         objects=len(view),
-        kinds=len({read.kind for read in view.reads}),
+        kinds=len({read.kind for read in view.reads if read.status != "absent"}),
         analyzers=[each.name for each in chosen],
         unreadable=_unreadable(view.reads),
         errors=[msgspec.structs.asdict(error) for error in diagnosis.errors],

@@ -146,7 +146,7 @@ def broken(control_plane: ControlPlane) -> Iterator[ControlPlane]:
 
 
 def _true(found: dict) -> set[str]:
-    return {each["type"] for each in found.get("status", {}).get("conditions", []) if each["status"] == "True"}
+    return {each["type"] for each in (found.get("status", {}).get("conditions") or []) if each["status"] == "True"}
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_hidden_characters_are_visible_and_long_texts_are_bounded(demo):
 
 def test_the_owners_between_an_object_and_its_topmost_one_are_named(analyzed):
     demo, view = analyzed
-    owners = rows.columns(demo, view)["owners"]
+    owners = rows.columns(demo, lambda _: view)["owners"]
     row = next(
         number for number, each in enumerate(demo.to_dict("records"))
         if each["kind"] == "Pod" and each["parent"] == "Deployment/checkout"

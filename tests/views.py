@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import yaml
 
-from k8sgpt_magic.analyzers import registered
+from k8sgpt_magic.analyzers import Analyzer, registered
 from k8sgpt_magic.cluster.decode import iterate_documents
 from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.manifests import objects_of
@@ -49,9 +49,14 @@ def codes(kind: str, manifests: str | ClusterView, **options: object) -> list[st
     return [finding.code for finding in findings(kind, manifests, **options)]
 
 
-def diagnose_all(manifests: str | ClusterView, **options: object) -> list[Finding]:
-    """What all analyzers together say, with causes."""
+def diagnose_all(manifests: str | ClusterView, *, also: Collection[str] = (), **options: object) -> list[Finding]:
+    """What all analyzers together say that run by default or judge custom resources, with causes."""
     view = manifests if isinstance(manifests, ClusterView) else view_of(manifests, **options)  # type: ignore[arg-type]
-    diagnosis = diagnose(view, list(registered().values()))
+    analyzers = [each for each in registered().values() if each.default or each.name in also or _is_optional(each)]
+    diagnosis = diagnose(view, analyzers)
     assert not diagnosis.errors, diagnosis.errors
     return diagnosis.findings
+
+
+def _is_optional(analyzer: Analyzer) -> bool:
+    return bool(analyzer.kind) and KINDS[analyzer.kind].optional

@@ -38,6 +38,7 @@ IN_USE = Code(
     "warning",
     "Somebody last wrote the object in a version of its API that is not served any more, or soon will not be.",
     "https://kubernetes.io/docs/reference/using-api/deprecation-guide/",
+    explains=False,
 )
 
 # The minor version of Kubernetes 1 that serves a version of an API no longer, and what takes its place.

@@ -20,12 +20,14 @@ PRIVILEGED = Code(
     "warning",
     "The pods break rules of the baseline level: whoever gets into them may get at the node.",
     f"{_DOCS}#baseline",
+    explains=False,
 )
 BASELINE = Code(
     "PodSecurityBaseline",
     "info",
     "The pods meet the baseline level of the Pod Security Standards and not the restricted one.",
     f"{_DOCS}#restricted",
+    explains=False,
 )
 
 ENFORCE = "pod-security.kubernetes.io/enforce"

@@ -27,7 +27,8 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
     distinct = {finding.id: finding for finding in findings}
     by_object: defaultdict[ObjectRef, list[tuple[Finding, str]]] = defaultdict(list)
     for key, finding in distinct.items():
-        by_object[finding.ref].append((finding, key))
+        if finding.explains:
+            by_object[finding.ref].append((finding, key))
     best = {ref: min(found, key=_order_on_object) if len(found) > 1 else found[0] for ref, found in by_object.items()}
     explains = {key: _explanation(finding, best) if finding.because else "" for key, finding in distinct.items()}
     causes = {key: _root(key, explains) if explains[key] else "" for key in distinct}

@@ -70,7 +70,12 @@ def test_api_services(manifest, found):
 
 def test_an_api_that_is_down_is_why_a_namespace_stays():
     held = "[{type: NamespaceDeletionDiscoveryFailure, status: 'True', message: 'metrics.example.com/v1: stale'}]"
-    found = {each.code: each for each in diagnose_all(namespace("2026-11-01T08:00:00Z", held) + api("False"))}
+    found = {
+        each.code: each
+        for each in diagnose_all(
+            namespace("2026-11-01T08:00:00Z", held) + api("False"), also=["Namespace", "APIService"]
+        )
+    }
     assert found["NamespaceStuck"].cause == found["APIServiceUnavailable"].id
 
 

@@ -452,7 +452,7 @@ def test_a_server_that_does_not_speak_tls_is_named(server, tmp_path):
 
 def test_an_administrator_reads_every_kind(control_plane: ControlPlane):
     reads = read(control_plane.kubeconfig("admin"), *KINDS.values())
-    assert {each.result.status for each in reads.values()} == {"read"}
+    assert {each.result.status for each in reads.values() if not KINDS[each.kind].optional} == {"read"}
     assert len(names(reads, "Node")) >= 3
 
 
@@ -521,7 +521,9 @@ def test_nobody_may_read_anything_and_nothing_is_taken_for_missing(control_plane
 def test_a_cluster_is_only_ever_read(control_plane: ControlPlane, namespace: str):
     mark = control_plane.audit.mark()
     read(control_plane.kubeconfig("admin"), *KINDS.values())
-    assert {request.verb for request in control_plane.requests(since=mark, user_agent="k8sgpt-magic/")} == {"list"}
+    asked = control_plane.requests(since=mark, user_agent="k8sgpt-magic/")
+    assert {request.verb for request in asked if request.uri != "/apis"} == {"list"}
+    assert {request.verb for request in asked} <= {"list", "get"}
 
 
 def test_an_api_server_that_is_gone_is_told_of_and_found_again(control_plane: ControlPlane):
