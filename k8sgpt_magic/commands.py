@@ -9,7 +9,7 @@ from typing import Any
 from k8sgpt_magic import options
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.session import MAX_AGE, MAX_CONCURRENCY, TIMEOUT, Session
-from k8sgpt_magic.wording import count
+from k8sgpt_magic.wording import count, joined
 
 DEFAULTS: Mapping[str, Any] = {"max_age": MAX_AGE, "timeout": TIMEOUT, "max_concurrency": MAX_CONCURRENCY}
 
@@ -35,7 +35,7 @@ class Commands:
         for name, default in self._defaults.items():
             if getattr(parsed, name, default) is None:
                 setattr(parsed, name, default)
-        return getattr(self, subcommand.name)(parsed)
+        return getattr(self, subcommand.name.replace("-", "_"))(parsed)
 
     def analyze(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.views import stats
@@ -51,6 +51,8 @@ class Commands:
             severity=parsed.severity,
             max_age=parsed.max_age,
             refresh=parsed.refresh,
+            dask=parsed.dask,
+            ship_credentials=parsed.ship_credentials,
             progress=self._progress(parsed),
             **_cluster(parsed),
         )
@@ -132,6 +134,49 @@ class Commands:
         explained = self._session.with_explanations(findings)
         print(write(parsed.file, explained, self._session.view_of(findings), force=parsed.force))
 
+    def filters(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic import filters
+        from k8sgpt_magic.views.catalogue import active_table
+
+        names = [part.strip() for several in parsed.names for part in several.split(",") if part.strip()]
+        if parsed.action in ("list", "reset") and names:
+            raise InvalidOption(f"%k8sgpt filters {parsed.action} takes no names; did you mean add or remove?")
+        if parsed.action in ("add", "remove") and not names:
+            raise InvalidOption(f"%k8sgpt filters {parsed.action} needs names; %k8sgpt filters list has them")
+        match parsed.action:
+            case "list":
+                return active_table()
+            case "add":
+                print(
+                    _changed(filters.add(names), "run by default from now on", "Nothing changed: they did already.")
+                )
+            case "remove":
+                gone = filters.remove(names)
+                print(_changed(gone, "run no longer unless --filter names them", "Nothing changed: none ran."))
+            case "reset":
+                filters.reset()
+                print("The packaged default analyzers run from now on.")
+        return None
+
+    def custom_analyzer(self, parsed: argparse.Namespace) -> Any:
+        from k8sgpt_magic import remote
+
+        match parsed.action:
+            case "list":
+                return remote.table()
+            case "add":
+                remote.add(parsed.name, parsed.address)
+                print(f"{parsed.name} at {parsed.address} runs with the others from now on.")
+            case "remove":
+                remote.remove(parsed.name)
+                print(f"{parsed.name} is forgotten.")
+        return None
+
+    def settings(self, _: argparse.Namespace) -> Any:
+        from k8sgpt_magic.views.catalogue import settings_table
+
+        return settings_table()
+
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
 
@@ -191,6 +236,10 @@ class Commands:
         from k8sgpt_magic.views import answers
 
         return None if parsed.quiet else answers.view(self._shell)
+
+
+def _changed(names: Sequence[str], what: str, otherwise: str) -> str:
+    return f"{joined(names, 30)}: {what}." if names else otherwise
 
 
 def _style(parsed: argparse.Namespace, **more: Any) -> Any:

@@ -388,21 +388,22 @@ def _actions(place: Place) -> list[Candidate]:
 
 
 @lru_cache(maxsize=1)
-def _spellings(kinds: tuple[str, ...]) -> list[Candidate]:
+def _spellings(names: tuple[str, ...], groups: tuple[str, ...]) -> list[Candidate]:
     from k8sgpt_magic.cluster.kinds import KINDS
 
-    known = [KINDS[kind] for kind in kinds if kind in KINDS]
+    known = [KINDS[name] for name in names if name in KINDS]
     return [
-        *(Candidate(kind, "kind") for kind in kinds),
+        *(Candidate(name, "kind" if name in KINDS else "analyzer") for name in names),
+        *(Candidate(name, "group") for name in groups if name not in names),
         *(Candidate(each.plural, each.kind) for each in known),
         *(Candidate(short, each.kind) for each in known for short in each.short_names),
     ]
 
 
 def _kinds(_: Place) -> list[Candidate]:
-    from k8sgpt_magic.analyzers import registered
+    from k8sgpt_magic.analyzers import groups, registered
 
-    return _spellings(tuple(registered()))
+    return _spellings(tuple(registered()), tuple(groups()))
 
 
 @lru_cache(maxsize=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from k8sgpt_magic import settings
+from k8sgpt_magic import remote, settings
 from k8sgpt_magic.analyzers import Analyzer, groups, registered
 from k8sgpt_magic.cluster.names import kind_named
 
@@ -14,6 +14,7 @@ def named(filters: Iterable[str]) -> list[str]:
 
     Raises ``UnknownName`` with the nearest name for one that fits nothing.
     """
+    remote.register_all()
     known, by_group = registered(), groups()
     found: set[str] = set()
     for each in filters:
@@ -27,6 +28,7 @@ def named(filters: Iterable[str]) -> list[str]:
 
 def active() -> list[str]:
     """The analyzers that run where the user names none: the default ones, as changed by the settings."""
+    remote.register_all()
     chosen, known = settings.load(), registered()
     names = {name for name, each in known.items() if each.default} - set(chosen.filters_removed)
     return sorted((names | set(chosen.filters_added)) & set(known))
@@ -34,8 +36,9 @@ def active() -> list[str]:
 
 def chosen(filters: Sequence[str]) -> list[Analyzer]:
     """The analyzers to run for these filters, or without any the active ones."""
+    names = named(filters) if filters else active()
     known = registered()
-    return [known[name] for name in (named(filters) if filters else active())]
+    return [known[name] for name in names]
 
 
 def add(filters: Sequence[str]) -> list[str]:

@@ -36,7 +36,8 @@ class Finding(Struct, frozen=True, gc=False, kw_only=True):
     of one code on one object (which backend, which condition) and ends the id instead. ``because`` names objects,
     most telling first, whose own findings would explain this one; ``cause`` is the id of the finding at the
     root of that chain, set after all analyzers ran, or "". ``masked`` lists the texts in ``message`` and
-    ``evidence`` that name things of the user's, other than this object and those in ``because``.
+    ``evidence`` that name things of the user's, other than this object and those in ``because``. ``cluster`` is
+    set where several clusters were analyzed together, to the ``context`` of this one, and then begins the id.
     """
 
     code: str
@@ -55,10 +56,13 @@ class Finding(Struct, frozen=True, gc=False, kw_only=True):
     because: tuple[ObjectRef, ...] = ()
     masked: tuple[str, ...] = ()
     context: str = ""
+    cluster: str = ""
 
     @property
     def id(self) -> str:
         place = f"{self.kind}/{self.namespace}/{self.name}" if self.namespace else f"{self.kind}/{self.name}"
+        if self.cluster:
+            place = f"{self.cluster}:{place}"
         part = f"/{self.container}" if self.container else ""
         return f"{place}/{self.code}{part}/{self.key}" if self.key else f"{place}/{self.code}{part}"
 

@@ -13,6 +13,7 @@ import pandas as pd
 from k8sgpt_magic.findings import SEVERITIES, Finding
 
 if TYPE_CHECKING:
+    from k8sgpt_magic.cluster.view import ClusterView
     from k8sgpt_magic.session import Session
     from k8sgpt_magic.views.widget import FindingsWidget
 
@@ -46,6 +47,7 @@ class Summary(msgspec.Struct, kw_only=True):
     ``unreadable`` and ``errors`` are lines for people, ``reads`` and ``analyzer_seconds`` the figures of ``--stats``.
     ``taken_at`` is the time that ages were judged by, ``analyzed_at`` the time of the analysis itself: for a snapshot
     two different ones. ``number`` counts the session's analyses; ``asked`` has the options that were not left out.
+    ``contexts`` are the clusters or snapshots of an analysis of several; the others leave it empty.
     """
 
     context: str = ""
@@ -66,6 +68,7 @@ class Summary(msgspec.Struct, kw_only=True):
     notes: list[str] = []
     reads: list[dict[str, Any]] = []
     analyzer_seconds: dict[str, float] = {}
+    contexts: list[str] = []
 
 
 class Findings(pd.DataFrame):
@@ -81,7 +84,7 @@ class Findings(pd.DataFrame):
 
     # Of the class, so that setting them on a frame makes no column.
     _session: Any = None
-    _view: Any = None
+    _views: Any = None
     _widget: FindingsWidget | None = None
     _metadata = ["_summary"]  # noqa: RUF012 - pandas' own protocol for attributes of a subclass
 
@@ -115,8 +118,14 @@ class Findings(pd.DataFrame):
         """This frame, with the session that made it: what explains its rows and shows its objects."""
         self._session = session
         # Not held by the frame: a view has all the objects of a cluster.
-        self._view = weakref.ref(session.view) if session.view is not None else None
+        self._views = {
+            context: weakref.ref(seen.view) for context, seen in session.seen.items() if seen.view is not None
+        }
         return self
+
+    def _view_at(self, context: str) -> ClusterView | None:
+        found = (self._views or {}).get(context)
+        return found() if found is not None else None
 
     @property
     def shown(self) -> pd.DataFrame:
@@ -137,7 +146,7 @@ class Findings(pd.DataFrame):
             from k8sgpt_magic import shared_session
 
             session = self._session or shared_session()
-            self._widget = FindingsWidget(self, session, lambda: self._view() if self._view is not None else None)
+            self._widget = FindingsWidget(self, session, self._view_at)
         return self._widget
 
     def __repr__(self) -> str:

@@ -50,13 +50,14 @@ def _value(*flags: str, help: str, metavar: str, completes: str = "", **settings
 
 
 _CLUSTER = (
-    _value("--context", help="context of the kubeconfig; default: its current context", metavar="NAME",
-           default="", completes="context"),
+    _value("--context", help="context of the kubeconfig, or several: a comma list or a glob (prod-*, '*'); default: "
+           "its current context", metavar="NAME", default="", completes="context"),
     _value("--kubeconfig", help="path of a kubeconfig; default: as kubectl finds it", metavar="FILE", default="",
            completes="path"),
     _value("--source", help="where to read: live (the cluster), demo, or a path or URL of a snapshot, of kubectl "
            "get -o json|yaml output, of a cluster-info dump or of manifests. Default: live where there is a "
-           "kubeconfig or a cluster around, otherwise demo", metavar="SOURCE", default="", completes="source"),
+           "kubeconfig or a cluster around, otherwise demo. Several snapshots: a comma list or a glob "
+           "(s3://bucket/**/*.tar.gz)", metavar="SOURCE", default="", completes="source"),
     _value("--max-concurrency", help=f"requests under way at once; default: {MAX_CONCURRENCY}", metavar="N",
            type=int, default=None),
     _value("--timeout", help=f"seconds that reading may take; default: {TIMEOUT:g}", metavar="SECONDS", type=float,
@@ -112,6 +113,10 @@ SUBCOMMANDS = (
             _flag("--refresh", help="read everything anew"),
             _value("-o", "--output", help=f"{', '.join(OUTPUTS)}; default: frame, a pandas DataFrame",
                    metavar="FORMAT", default="frame", completes="output"),
+            _value("--dask", help="have the workers of this Dask cluster analyze several clusters or snapshots",
+                   metavar="ADDRESS", default=""),
+            _flag("--ship-credentials", help="with --dask: send the workers what they need of this kubeconfig; "
+                  "otherwise they use their own"),
             _flag("--stats", help="print time, requests and bytes for each kind"),
             _flag("-q", "--quiet", help="no progress bar and no notes"),
             _flag("--explain", help="have what is found explained, as by %%explain; the options below belong to it"),
@@ -205,6 +210,31 @@ SUBCOMMANDS = (
         examples=("%k8sgpt report incident.html", "%k8sgpt report incident.ipynb --from 2 --force"),
     ),
     Subcommand(
+        "filters",
+        "The analyzers that run where --filter names none: list them, add others, remove some, for all sessions.",
+        (
+            Option(("action",), "list, add, remove or reset (to what is packaged)", {"metavar": "ACTION"}, "action"),
+            Option(("names",), "of add and remove: analyzers, by name, plural or short name, or groups of them; "
+                   "comma lists too", {"metavar": "NAME", "nargs": "*"}, "kind"),
+        ),
+        examples=("%k8sgpt filters list", "%k8sgpt filters add Security TLS", "%k8sgpt filters remove ConfigMap"),
+    ),
+    Subcommand(
+        "custom-analyzer",
+        "Analyzers elsewhere that speak the k8sgpt command line tool's protocol for them (gRPC).",
+        (
+            Option(("action",), "add, list or remove", {"metavar": "ACTION"}, "action"),
+            Option(("name",), "what to call it", {"metavar": "NAME", "nargs": "?", "default": ""}),
+            Option(("address",), "of add: host:port", {"metavar": "ADDRESS", "nargs": "?", "default": ""}),
+        ),
+        examples=("%k8sgpt custom-analyzer add disks localhost:8085", "%k8sgpt custom-analyzer list"),
+    ),
+    Subcommand(
+        "settings",
+        "What is kept from one session to the next, and in which file. Never a key.",
+        examples=("%k8sgpt settings",),
+    ),
+    Subcommand(
         "auth",
         "Keys of backends: they are asked for, kept in the system's keyring, and never shown.",
         (
@@ -257,6 +287,8 @@ HELP = Option(("-h", "--help"), "show this help", {"action": "help"})
 
 _ACTIONS = {
     "snapshot": ("save",),
+    "custom-analyzer": ("add", "list", "remove"),
+    "filters": ("list", "add", "remove", "reset"),
     "auth": ("add", "list", "default", "update", "remove", "test"),
     "cache": ("add", "list", "stats", "clear", "remove"),
 }

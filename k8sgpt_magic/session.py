@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import weakref
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from k8sgpt_magic import filters
+from k8sgpt_magic import filters, fleet
 from k8sgpt_magic.analyzers import Analyzer, broken, registered
 from k8sgpt_magic.cluster import selectors
 from k8sgpt_magic.cluster.cache import ListCache
@@ -24,8 +25,9 @@ from k8sgpt_magic.cluster.source import OnPage, Read, Source
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import Diagnosis, diagnose
 from k8sgpt_magic.engine import Engine, in_thread
-from k8sgpt_magic.errors import InvalidOption
+from k8sgpt_magic.errors import Forbidden, InvalidOption, K8sGPTError
 from k8sgpt_magic.findings import SEVERITIES, Finding
+from k8sgpt_magic.fleet import Failed, Outcome, Target
 from k8sgpt_magic.wording import joined
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from k8sgpt_magic.cluster.archive import Saved
     from k8sgpt_magic.diagnosis.diff import Changes
+    from k8sgpt_magic.explain.anonymize import Anonymizer
     from k8sgpt_magic.explain.explainer import Explainer
     from k8sgpt_magic.frame import Findings, Summary
     from k8sgpt_magic.watch import Judge, Watch
@@ -47,6 +50,9 @@ INTERVAL = 2.0
 # What is kept to compare with: enough of them for a day's work, and never more memory than some large ones take.
 KEPT_ANALYSES = 50
 KEPT_FINDINGS = 100_000
+
+# Of more clusters than these, what was read is let go as soon as it is judged.
+KEPT_VIEWS = 8
 
 # Past this many namespaces one list of everything is cheaper than a list for each.
 _LISTED_ONE_BY_ONE = 5
@@ -63,6 +69,28 @@ class Progress(msgspec.Struct):
     objects: int = 0
     analyzers: int = 0
     analyzers_done: int = 0
+    clusters: int = 0
+    clusters_done: int = 0
+    parts: list[Progress] = []
+
+    def whole(self) -> Progress:
+        """This and its parts, those of several clusters, as one."""
+        if not self.parts:
+            return self
+        # A copy: the engine's thread goes on adding to it.
+        every = [self, *list(self.parts)]
+        names = ("kinds", "kinds_read", "objects", "analyzers", "analyzers_done", "clusters", "clusters_done")
+        return Progress(*(sum(getattr(each, name) for each in every) for name in names))
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A cluster or snapshot of the newest analysis: where it was read from, and what was seen of it.
+
+    ``view`` is None where so many were analyzed that they are not all held.
+    """
+
+    source: Source
+    view: ClusterView | None
 
 
 class ProgressView(Protocol):
@@ -85,6 +113,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     max_age: float = MAX_AGE
     refresh: bool = False
     timeout: float = TIMEOUT
+    dask: str = ""
+    ship_credentials: bool = False
 
 
 class Session:
@@ -100,10 +130,11 @@ class Session:
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
         self._explainer: Explainer | None = None
-        self._judgement: tuple[Any, list[Read], tuple[ClusterView, Diagnosis, list[str]]] | None = None
-        self.view: ClusterView | None = None
-        self.analyzed: Source | None = None
-        """Where the newest analysis was read from."""
+        self._judgements: dict[str, tuple[Any, list[Read], tuple[ClusterView, Diagnosis, list[str]]]] = {}
+        self.seen: dict[str, Seen] = {}
+        """The cluster of the newest analysis by its context, or all of them."""
+        self._anonymizer: Anonymizer | None = None
+        self._learned: weakref.WeakSet[ClusterView] = weakref.WeakSet()
         self._watches: list[Watch] = []
         # Connections are closed at exit too, or with this object.
         weakref.finalize(self, _close, self.engine, self._sources, self._watches)
@@ -112,6 +143,29 @@ class Session:
     def last(self) -> Findings | None:
         """The newest analysis of this session."""
         return self.history[-1] if self.history else None
+
+    @property
+    def view(self) -> ClusterView | None:
+        """What the newest analysis saw, where it was of one cluster."""
+        return next(iter(self.seen.values())).view if len(self.seen) == 1 else None
+
+    def view_at(self, context: str) -> ClusterView | None:
+        """What the newest analysis saw of the cluster that a finding's ``context`` names."""
+        return seen.view if (seen := self.seen.get(context)) is not None else self.view
+
+    @property
+    def anonymizer(self) -> Anonymizer:
+        """What masks texts of this session. It knows all names of the newest analysis, and of those before it."""
+        from k8sgpt_magic.explain.anonymize import Anonymizer
+
+        with self._lock:
+            if self._anonymizer is None:
+                self._anonymizer = Anonymizer()
+            for each in self.seen.values():
+                if each.view is not None and each.view not in self._learned:
+                    self._anonymizer.learn(each.view)
+                    self._learned.add(each.view)
+            return self._anonymizer
 
     @property
     def explainer(self) -> Explainer:
@@ -138,21 +192,27 @@ class Session:
         filter: str | Sequence[str] = (),
         selector: str = "",
         severity: str = "",
-        context: str = "",
+        context: str | Sequence[str] = "",
         kubeconfig: str = "",
-        source: str = "",
+        source: str | Sequence[str] = "",
         max_concurrency: int = MAX_CONCURRENCY,
         max_age: float = MAX_AGE,
         refresh: bool = False,
         timeout: float = TIMEOUT,
+        dask: str = "",
+        ship_credentials: bool = False,
         progress: ProgressView | None = None,
     ) -> Findings:
-        """Read a cluster and judge it.
+        """Read a cluster and judge it; or several.
 
         ``namespace`` and ``filter`` (kinds) take a name, a comma list or a sequence; namespaces may be globs. No
         namespace means all of them. ``selector`` is a label selector as ``kubectl -l`` takes it; ``severity`` the
         least that is shown. ``source`` is ``demo``, ``live``, or a path or URL of a snapshot; without one it is
-        the kubeconfig's current context or the cluster this runs in, and the demo where there is neither.
+        the kubeconfig's current context or the cluster this runs in, and the demo where there is neither. Several
+        contexts or sources (comma lists, sequences, globs: ``*``, ``s3://bucket/**/*.tar.gz``) are analyzed together;
+        the column ``context`` tells them apart, and one that cannot be read costs itself only. With ``dask``, the
+        address of a Dask scheduler, its workers analyze them, with kubeconfigs of their own unless
+        ``ship_credentials`` sends them what is needed of this one.
         ``max_age`` (seconds) lets lists of an earlier analysis serve again; ``refresh`` reads anew.
         ``timeout`` (seconds) bounds the reading.
 
@@ -165,13 +225,15 @@ class Session:
             filters=_listed(filter),
             selector=selector,
             severity=severity,
-            context=context,
+            context=",".join(_listed(context)),
             kubeconfig=kubeconfig,
-            source=source,
+            source=source if isinstance(source, str) else ",".join(source),
             max_concurrency=max_concurrency,
             max_age=max_age,
             refresh=refresh,
             timeout=timeout,
+            dask=dask,
+            ship_credentials=ship_credentials,
         )
         state = Progress()
         return self._waited(self._analyze(query, state), state, progress)
@@ -406,7 +468,7 @@ class Session:
 
     def _waited(self, coroutine: Coroutine[Any, Any, T], state: Progress, progress: ProgressView | None) -> T:
         try:
-            return self.engine.run(coroutine, on_wait=(lambda: progress.draw(state)) if progress else None)
+            return self.engine.run(coroutine, on_wait=(lambda: progress.draw(state.whole())) if progress else None)
         finally:
             if progress:
                 progress.close()
@@ -415,6 +477,7 @@ class Session:
         from k8sgpt_magic.cluster.archive import save
 
         _check(query)
+        await _check_one(query, "snapshot save")
         source = self.source(query)
         await source.open()
         namespaces, _ = await self._namespaces(source, query)
@@ -441,12 +504,79 @@ class Session:
     # --- one analysis ------------------------------------------------------------------------------------
 
     async def _analyze(self, query: Query, progress: Progress) -> Findings:
+        several = await in_thread(lambda: fleet.targets(query))
+        if several or query.dask:
+            return await self._analyze_several(several, query, progress)
         view, diagnosis, summary = await self._made(query, progress)
-        self.view, self.analyzed = view, self.source(query)
-        return self._remember(diagnosis, summary)
+        return await self._remember({summary.context: Seen(self.source(query), view)}, diagnosis.findings, summary)
 
-    async def _made(self, query: Query, progress: Progress) -> tuple[ClusterView, Diagnosis, Summary]:
-        """An analysis that the session does not remember."""
+    async def _analyze_several(self, targets: Sequence[Target], query: Query, progress: Progress) -> Findings:
+        began = time.perf_counter()
+        # What is wrong with the question is so for all of them.
+        filters.chosen(query.filters)
+        _check(query)
+        seen: dict[str, Seen] = {}
+        if query.dask:
+            from k8sgpt_magic import workers
+
+            if not targets:
+                raise InvalidOption("--dask is for several clusters or snapshots: name them by --context or --source")
+            outcomes = await workers.analyze(targets, query, progress)
+        else:
+            if query.ship_credentials:
+                raise InvalidOption("--ship-credentials is about the workers of --dask")
+            gate = asyncio.Semaphore(fleet.AT_ONCE)
+            is_kept = len(targets) <= KEPT_VIEWS
+
+            async def one(target: Target) -> Outcome | Failed:
+                async with gate:
+                    return await self._analyzed(target, progress, seen if is_kept else None)
+
+            outcomes = await asyncio.gather(*map(one, targets))
+        findings, summary = await in_thread(lambda: fleet.together(outcomes))
+        summary.seconds = time.perf_counter() - began
+        summary.analyzed_at = datetime.now(UTC).isoformat(timespec="seconds")
+        summary.asked = _asked(query)
+        return await self._remember(seen, findings, summary)
+
+    async def _analyzed(self, target: Target, progress: Progress, seen: dict[str, Seen] | None) -> Outcome | Failed:
+        """One of several. Never raises: what is wrong with one costs that one."""
+        progress.parts.append(part := Progress(clusters=1))
+        try:
+            view, diagnosis, summary = await self._made(target.query, part, target.name)
+            source = self.source(target.query)
+            if seen is not None:
+                seen[target.name] = Seen(source, view)
+                return Outcome(target.name, diagnosis.findings, summary)
+            return Outcome(target.name, await self._let_go(source, target, view, diagnosis), summary)
+        except (K8sGPTError, InvalidOption) as error:
+            return Failed(target.name, getattr(error, "message", str(error)))
+        except Exception as error:  # noqa: BLE001 - nothing that was found elsewhere may be lost
+            return Failed(target.name, f"{type(error).__name__}: {error}")
+        finally:
+            part.clusters_done = 1
+
+    async def _let_go(self, source: Source, target: Target, view: ClusterView, diagnosis: Diagnosis) -> list[Finding]:
+        """Hold no longer what was read; the findings keep the names that they must be masked of."""
+        from k8sgpt_magic.explain.anonymize import with_names
+
+        findings = await in_thread(lambda: with_names(diagnosis.findings, view))
+        self.lists.forget(source.identity)
+        self._judgements.pop(source.identity, None)
+        await source.close()
+        with self._lock:
+            self._sources.pop((target.query.source, target.query.context, target.query.kubeconfig), None)
+        return findings
+
+    async def made(self, query: Query, name: str) -> Outcome:
+        """One of several, for a worker elsewhere: not remembered, and with the names to be masked in its findings."""
+        from k8sgpt_magic.explain.anonymize import with_names
+
+        view, diagnosis, summary = await self._made(query, Progress(), name)
+        return Outcome(name, await in_thread(lambda: with_names(diagnosis.findings, view)), summary)
+
+    async def _made(self, query: Query, progress: Progress, name: str = "") -> tuple[ClusterView, Diagnosis, Summary]:
+        """An analysis that the session does not remember. Its rows have ``name`` as context, if not the source's."""
         began = time.perf_counter()
         chosen = filters.chosen(query.filters)
         _check(query)
@@ -459,7 +589,7 @@ class Session:
         selected = await self._select(source, kinds, namespaces, query) if query.selector else None
         progress.analyzers = len(analyzers)
         view, diagnosis, log_notes = await self._judged(
-            source, reads, namespaces, selected, analyzers, chosen, progress, query
+            source, reads, namespaces, selected, analyzers, chosen, progress, query, name or source.context
         )
         diagnosis = Diagnosis(_at_least(query.severity, diagnosis.findings), diagnosis.errors, diagnosis.seconds)
         notes += [
@@ -482,6 +612,7 @@ class Session:
 
         chosen = filters.chosen(query.filters)
         _check(query)
+        await _check_one(query, "watch")
         # Connections of its own, closed with it.
         source = open_source(query.source, query.context, query.kubeconfig)
         if not isinstance(source, LiveSource):
@@ -523,33 +654,53 @@ class Session:
         chosen: Sequence[Analyzer],
         progress: Progress,
         query: Query,
+        context: str,
     ) -> tuple[ClusterView, Diagnosis, list[str]]:
         """The view of some reads and what the analyzers say of it: of the same reads they say the same.
 
         Lists that serve again are judged as of the time they were read, so nothing new could come of judging twice.
         """
-        key = (tuple(sorted(map(id, reads))), tuple(namespaces), selected, tuple(analyzers), tuple(chosen))
-        if self._judgement is not None and self._judgement[0] == key:
+        key = (tuple(sorted(map(id, reads))), tuple(namespaces), selected, tuple(analyzers), tuple(chosen), context)
+        if (kept := self._judgements.get(source.identity)) is not None and kept[0] == key:
             progress.analyzers_done = progress.analyzers
-            return self._judgement[2]
-        view = _view(source, reads, namespaces, selected)
+            return kept[2]
+        view = _view(source, reads, namespaces, selected, context)
         log_notes = await _with_logs(view, source, chosen, query.timeout)
         diagnosis = await _judge(view, analyzers, [each.name for each in chosen], progress, query.timeout)
         # The reads are kept too, or another could come to have the id of one of them.
-        self._judgement = (key, list(reads), (view, diagnosis, log_notes))
+        self._judgements[source.identity] = (key, list(reads), (view, diagnosis, log_notes))
         return view, diagnosis, log_notes
 
-    def _remember(self, diagnosis: Diagnosis, summary: Summary) -> Findings:
+    async def _remember(self, seen: dict[str, Seen], findings: list[Finding], summary: Summary) -> Findings:
         from k8sgpt_magic.frame import Findings
 
+        await self._learn_before(seen)
         with self._lock:
             self._numbered += 1
             summary.number = self._numbered
-        frame = Findings.of(diagnosis.findings, summary).of_session(self)
-        self._findings = {finding.id: finding for finding in diagnosis.findings}
+        self.seen = seen
+        current = {each.source.identity for each in seen.values()}
+        self._judgements = {identity: kept for identity, kept in self._judgements.items() if identity in current}
+        frame = Findings.of(findings, summary).of_session(self)
+        self._findings = {finding.id: finding for finding in findings}
         self.history.append(frame)
         self._forget_oldest()
         return frame
+
+    async def _learn_before(self, seen: dict[str, Seen]) -> None:
+        """Keep the names of what was seen before: its rows may still be explained, when it is held no longer."""
+        views = {id(each.view) for each in seen.values()}
+        leaving = [each.view for each in self.seen.values() if id(each.view) not in views]
+        if any(leaving) or (self._findings and not self.seen):
+            before = list(self._findings.values())
+
+            def learn() -> None:
+                anonymizer = self.anonymizer
+                for finding in before:
+                    for name in finding.masked:
+                        anonymizer.remember(name, "name")
+
+            await in_thread(learn)
 
     def _forget_oldest(self) -> None:
         """Keep the history bounded, in analyses and in findings; two are always there to be compared."""
@@ -563,7 +714,7 @@ class Session:
         """The namespaces asked for, globs expanded, and what to tell the user about them."""
         if query.all_namespaces or not query.namespaces:
             return [], []
-        [read], _ = await self._read(source, [Namespace], [], query, Progress())
+        read = await self._list_of_namespaces(source, query)
         known = [each.name for each in read.objects] if read.result.status == "read" else None
         notes = []
         wanted: dict[str, None] = {}
@@ -582,6 +733,15 @@ class Session:
                 raise InvalidOption(f"no namespace matches {asked!r}; there are {joined(known, 10)}")
             wanted.update(dict.fromkeys(matching))
         return list(wanted), notes
+
+    async def _list_of_namespaces(self, source: Source, query: Query) -> Read:
+        try:
+            [read], _ = await self._read(source, [Namespace], [], query, Progress())
+        except Forbidden as error:
+            # Who may read some namespaces need not be allowed to list them all.
+            read = Read(Namespace.kind, "", ReadResult(kind=Namespace.kind, status="forbidden", reason=error.message))
+            self.lists.put(source.identity, Namespace, "", [read])
+        return read
 
     async def _read(
         self, source: Source, kinds: Sequence[type[Resource]], namespaces: list[str], query: Query, progress: Progress
@@ -765,6 +925,11 @@ def _needed(chosen: Sequence[Analyzer]) -> tuple[list[type[Resource]], list[Anal
     ]
 
 
+async def _check_one(query: Query, what: str) -> None:
+    if several := await in_thread(lambda: fleet.targets(query)):
+        raise InvalidOption(f"{what} takes one cluster at a time, not {joined([each.name for each in several], 3)}")
+
+
 def _check(query: Query) -> None:
     if query.severity and query.severity not in SEVERITIES:
         raise InvalidOption(f"unknown severity {query.severity!r}; there are {joined(SEVERITIES)}")
@@ -780,7 +945,11 @@ def _check(query: Query) -> None:
 
 
 def _view(
-    source: Source, reads: Sequence[Read], namespaces: list[str], selected: frozenset[ObjectRef] | None
+    source: Source,
+    reads: Sequence[Read],
+    namespaces: list[str],
+    selected: frozenset[ObjectRef] | None,
+    context: str = "",
 ) -> ClusterView:
     objects: dict[str, list[Resource]] = {}
     undecodable = []
@@ -804,7 +973,7 @@ def _view(
         namespaces=namespaces,
         selected=selected,
         now=source.now(),
-        context=source.context,
+        context=context or source.context,
     )
 
 
@@ -826,7 +995,7 @@ def _summary(
     from k8sgpt_magic.frame import Summary
 
     return Summary(
-        context=source.context,
+        context=view.context,
         source=source.description,
         is_demo=source.identity == "demo",
         taken_at=view.now.isoformat(timespec="seconds"),
@@ -844,7 +1013,8 @@ def _summary(
 
 def _not_served(view: ClusterView, asked: Iterable[Analyzer]) -> list[str]:
     """One line of what was asked for by name and this cluster has not; elsewhere that is nothing to tell."""
-    absent = [KINDS[each.kind] for each in asked if KINDS[each.kind].optional and not view.serves(KINDS[each.kind])]
+    kinds = [KINDS[each.kind] for each in asked if each.kind]
+    absent = [kind for kind in kinds if kind.optional and not view.serves(kind)]
     names = [f"{kind.plural}.{kind.group}" for kind in absent]
     return [f"Not served by {view.context}: {joined(names, 20)}."] if names else []
 

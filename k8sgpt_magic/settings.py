@@ -29,12 +29,14 @@ class BackendSettings(Struct, kw_only=True, omit_defaults=True):
 
 class Settings(Struct, kw_only=True, omit_defaults=True):
     """``backend`` is the default one; ``filters_added`` and ``filters_removed`` are the analyzers that run, or do
-    not, where the user names none; ``caches`` the places besides memory that answers are kept in."""
+    not, where the user names none; ``remote`` the addresses of custom analyzers by name; ``caches`` the places
+    besides memory that answers are kept in."""
 
     backend: str = ""
     backends: dict[str, BackendSettings] = {}
     filters_added: list[str] = []
     filters_removed: list[str] = []
+    remote: dict[str, str] = {}
     caches: list[str] = []
 
 

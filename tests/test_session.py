@@ -33,11 +33,7 @@ class Counter:
 
     def requests(self) -> list[str]:
         """The paths asked for since the last look."""
-        found = [
-            each.uri
-            for each in self._plane.requests("admin", since=self._mark)
-            if not each.uri.startswith("/readyz") and "limit=" in each.uri
-        ]
+        found = [each.uri for each in self._plane.requests(since=self._mark, user_agent=f"{AGENT}/")]
         self._mark = self._plane.audit.mark()
         return found
 
@@ -50,10 +46,14 @@ def counter(control_plane: ControlPlane) -> Counter:
 def test_each_kind_is_listed_once_and_a_second_analysis_asks_nothing(control_plane, session, counter):
     config = str(control_plane.kubeconfig("admin"))
     first = session.analyze(kubeconfig=config)
-    read = {kind for each in registered().values() if each.default for kind in each.reads}
-    kinds = {kind for kind in read if not KINDS[kind].optional}
+    kinds = {kind for each in registered().values() if each.default for kind in each.reads}
+    optional = {kind for kind in kinds if KINDS[kind].optional}
     asked = counter.requests()
-    assert len(asked) == len(set(asked)) == len(kinds) == first.attrs["kinds"]
+    lists = [uri for uri in asked if "limit=" in uri]
+    assert len(lists) == len(set(lists)) == len(kinds - optional)
+    assert first.attrs["kinds"] == len(kinds - optional)
+    # One request tells which of the others are served: none.
+    assert len(asked) - len(lists) == bool(optional)
     second = session.analyze(kubeconfig=config)
     assert counter.requests() == []
     assert list(second["id"]) == list(first["id"])
@@ -96,6 +96,21 @@ def test_namespaces_are_listed_by_themselves(control_plane, session, counter, na
     pods = [uri for uri in counter.requests() if "/pods?" in uri]
     assert len(pods) == 1
     assert f"/namespaces/{namespace}/pods" in pods[0]
+
+
+@pytest.mark.parametrize("namespace", ["team-a", ()])
+def test_who_may_read_one_namespace_alone_gets_it(control_plane, session, counter, namespace):
+    config = str(control_plane.kubeconfig("reader"))
+    found = session.analyze(namespace, kubeconfig=config)
+    assert counter.requests()
+    reads = {(read["kind"], read["namespace"]): read["status"] for read in found.attrs["reads"]}
+    assert reads["Pod", "team-a"] == "read"
+    assert {status for (_, scope), status in reads.items() if not scope} <= {"forbidden", "absent"}
+    assert any("nodes" in line and "forbidden" in line for line in found.attrs["unreadable"])
+    session.analyze(namespace, kubeconfig=config)
+    assert counter.requests() == []
+    with pytest.raises(InvalidOption, match="name them instead"):
+        session.analyze("team-*", kubeconfig=config)
 
 
 def test_a_namespace_that_does_not_exist_is_noted_with_the_nearest(control_plane, session):

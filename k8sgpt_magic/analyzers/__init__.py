@@ -96,6 +96,21 @@ def analyzer(
     return register
 
 
+def register(source: str, made: Iterable[Analyzer]) -> None:
+    """Register analyzers that are no decorated functions, in place of all others of the same ``source``."""
+    wanted = {each.name: each for each in made}
+    known = {name: several[source] for name, several in _registered.items() if source in several}
+    if wanted == known:
+        return
+    for name in known:
+        del _registered[name][source]
+        if not _registered[name]:
+            del _registered[name]
+    for name, each in wanted.items():
+        _registered.setdefault(name, {})[source] = each
+    _together.cache_clear()
+
+
 def _resource(kind: type[Resource] | str) -> type[Resource]:
     return custom_resource(kind) if isinstance(kind, str) else kind
 

@@ -42,6 +42,11 @@ class ListCache:
         if reads and all(read.result.status in ("read", "forbidden", "absent") for read in reads):
             self._lists[source, kind.kind, namespace] = _Kept(list(reads), time.monotonic())
 
+    def forget(self, source: str) -> None:
+        """Drop all that is kept of a source."""
+        self._lists = {key: kept for key, kept in self._lists.items() if key[0] != source}
+        self._selections = {key: kept for key, kept in self._selections.items() if key[0] != source}
+
     def get_selection(self, key: tuple[str, ...], max_age: float) -> frozenset[ObjectRef] | None:
         kept = self._selections.get(key)
         return kept[0] if kept and time.monotonic() - kept[1] <= max_age else None

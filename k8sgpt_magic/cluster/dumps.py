@@ -102,8 +102,10 @@ class Walk:
             for document in documents_in(data):
                 yield from self._found_of(document, hint, namespace)
         except Damaged as error:
-            # Bundles hold all sorts of files; one that does not look like ours is none of our business.
-            if hint or b"apiVersion" in data:
+            # Bundles hold all sorts of files; one that does not look like ours is none of our business, unless it is
+            # the one file that was named.
+            is_named = name == self._name and name.endswith((".yaml", ".yml", ".json"))
+            if hint or b"apiVersion" in data or is_named:
                 self.problems.append(Problem(name, str(error), hint.kind if hint else ""))
 
     def _found_of(self, document: Document, hint: type[Resource] | None, namespace: str) -> Iterator[Found]:

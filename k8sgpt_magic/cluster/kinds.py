@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from k8sgpt_magic.cluster import gateway, integrations, olm, resources
+from k8sgpt_magic.cluster import extension, gateway, integrations, olm, rbac, resources
 from k8sgpt_magic.cluster.resources import Resource
 from k8sgpt_magic.errors import InvalidOption
 
-_MODULES: tuple[ModuleType, ...] = (resources, gateway, olm, integrations)
+_MODULES: tuple[ModuleType, ...] = (resources, rbac, extension, gateway, olm, integrations)
 
 
 def _declared(modules: Iterable[ModuleType]) -> Iterable[type[Resource]]:

@@ -7,7 +7,9 @@ Of its two clients the synchronous one is used, in a thread: a credential plugin
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import json
 import logging
 import os
 import ssl
@@ -145,6 +147,54 @@ def load(context: str = "", kubeconfig: str = "") -> Access:
         hint = f"Did you mean {close[0]!r}? There are: " if close else "There are: "
         raise UnknownContext(f"The kubeconfig {merged} has no context {name!r}.", advice=f"{hint}{offer}")
     return _from_files(merged, name)
+
+
+def portable(context: str = "", kubeconfig: str = "") -> str:
+    """A kubeconfig (JSON) of one context alone that holds for another machine: with the contents of files in it.
+
+    In place of a credential plugin it has the token that the plugin gives now, so it may serve for a short time only.
+    Raises as ``load`` does.
+    """
+    access = load(context, kubeconfig)
+    merged = _Merged(paths(kubeconfig))
+    entry = merged.find("contexts", access.context)
+    cluster = _embedded(merged.find("clusters", str(entry.get("cluster") or "")))
+    user = _embedded(merged.find("users", str(entry.get("user") or "")))
+    if user.keys() & {"exec", "auth-provider"}:
+        headers = access.authorization()
+        user = {key: value for key, value in user.items() if key not in ("exec", "auth-provider")}
+        if bearer := headers.get("authorization", "").removeprefix("Bearer "):
+            user["token"] = bearer
+        for key, path in (("client-certificate", "cert_file"), ("client-key", "key_file")):
+            if file := getattr(access.configuration, path, None):
+                user |= _embedded({key: file})
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": access.context,
+            "clusters": [{"name": "cluster", "cluster": cluster}],
+            "users": [{"name": "user", "user": user}],
+            "contexts": [{"name": access.context, "context": {**entry, "cluster": "cluster", "user": "user"}}],
+        }
+    )
+
+
+def _embedded(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with the contents of the files that it names, in place of their paths."""
+    embedded = dict(entry)
+    for key in _PATHS:
+        if not (path := embedded.pop(key, None)):
+            continue
+        try:
+            content = Path(str(path)).read_bytes()
+        except OSError as error:
+            raise KubeconfigError(f"The kubeconfig names {path}, which cannot be read: {error.strerror}") from None
+        if key == "tokenFile":
+            embedded.setdefault("token", content.decode().strip())
+        else:
+            embedded.setdefault(f"{key}-data", base64.b64encode(content).decode())
+    return embedded
 
 
 def _from_files(merged: _Merged, name: str) -> Access:

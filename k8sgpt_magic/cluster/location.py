@@ -50,6 +50,19 @@ def locate(path_or_url: str | os.PathLike[str]) -> Location:
     return _Remote(text) if _SCHEME.match(text) else _Local(text)
 
 
+def matching(pattern: str) -> list[str]:
+    """The URLs of files that a URL with ``*``, ``?``, ``[...]`` or ``**`` matches. Raises ``SnapshotError``."""
+    filesystem, path = _filesystem(pattern, _without_credentials(pattern))
+    try:
+        found = filesystem.glob(path)
+    except Exception as error:
+        raise SnapshotError(
+            f"{_without_credentials(pattern)} cannot be listed: {type(error).__name__}",
+            advice="Check the credentials for it, and that they may list what is there.",
+        ) from error
+    return sorted(filesystem.unstrip_protocol(str(each)) for each in found)
+
+
 class _Local:
     def __init__(self, path: str) -> None:
         self.shown = path

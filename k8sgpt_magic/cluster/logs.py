@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from k8sgpt_magic.cluster.source import LogSource, Source
 from k8sgpt_magic.cluster.view import LogRequest
-from k8sgpt_magic.errors import K8sGPTError
+from k8sgpt_magic.errors import Forbidden, K8sGPTError
 from k8sgpt_magic.wording import count, joined
 
 MOST = 200
@@ -41,7 +41,7 @@ async def read_logs(
             )
         except K8sGPTError as error:
             # The run before may have left no log; that is nothing to tell.
-            if not request.previous:
+            if not request.previous or isinstance(error, Forbidden):
                 failures.setdefault(error.message, {})[request.pod] = None
 
     asked = wanted[:MOST]

@@ -63,14 +63,16 @@ class AnnotatedMeta(ObjectMeta, frozen=True):
 
 
 class ManagedFieldsEntry(Fields, frozen=True):
-    """When somebody last wrote an object: its spec or, with a ``subresource``, its status or scale."""
+    """Who last wrote an object, when, in which version: its spec or, with a ``subresource``, its status or scale."""
 
+    manager: str = ""
+    api_version: str = ""
     time: datetime | None = None
     subresource: str = ""
 
 
 class WorkloadMeta(AnnotatedMeta, frozen=True):
-    """Metadata of the kinds whose controller should soon act on a change, so that its time matters."""
+    """Metadata of the kinds for which it matters when they were changed, or in which version of their API."""
 
     managed_fields: tuple[ManagedFieldsEntry, ...] = ()
 
@@ -193,6 +195,7 @@ class ResourceRequirements(Fields, frozen=True):
 class ContainerPort(Fields, frozen=True):
     name: str = ""
     container_port: int = 0
+    host_port: int = 0
     protocol: str = "TCP"
 
 
@@ -201,6 +204,36 @@ class Probe(Fields, frozen=True):
     period_seconds: int = 10
     timeout_seconds: int = 1
     failure_threshold: int = 3
+
+
+class Capabilities(Fields, frozen=True):
+    add: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+class SeccompProfile(Fields, frozen=True):
+    type: str = ""
+
+
+class SecurityContext(Fields, frozen=True):
+    privileged: bool = False
+    allow_privilege_escalation: bool | None = None
+    run_as_non_root: bool | None = None
+    run_as_user: int | None = None
+    capabilities: Capabilities = Capabilities()
+    seccomp_profile: SeccompProfile | None = None
+    proc_mount: str = ""
+
+
+class Sysctl(Fields, frozen=True):
+    name: str = ""
+
+
+class PodSecurityContext(Fields, frozen=True):
+    run_as_non_root: bool | None = None
+    run_as_user: int | None = None
+    seccomp_profile: SeccompProfile | None = None
+    sysctls: tuple[Sysctl, ...] = ()
 
 
 class Container(Fields, frozen=True):
@@ -214,6 +247,7 @@ class Container(Fields, frozen=True):
     liveness_probe: Probe | None = None
     readiness_probe: Probe | None = None
     startup_probe: Probe | None = None
+    security_context: SecurityContext | None = None
 
 
 class KeyToPath(Fields, frozen=True):
@@ -255,8 +289,13 @@ class EphemeralVolume(Fields, frozen=True):
     """A generic ephemeral volume: the claim is named ``<pod>-<volume>``."""
 
 
+class HostPathVolume(Fields, frozen=True):
+    path: str = ""
+
+
 class Volume(Fields, frozen=True):
     name: str = ""
+    host_path: HostPathVolume | None = None
     config_map: ConfigMapVolume | None = None
     secret: SecretVolume | None = None
     projected: ProjectedVolume | None = None
@@ -290,6 +329,10 @@ class PodSpec(Fields, frozen=True):
     termination_grace_period_seconds: int | None = None
     priority_class_name: str = ""
     host_network: bool = False
+    host_pid: bool = field(default=False, name="hostPID")
+    host_ipc: bool = field(default=False, name="hostIPC")
+    security_context: PodSecurityContext | None = None
+    automount_service_account_token: bool | None = None
 
 
 class ContainerStateWaiting(Fields, frozen=True):
@@ -570,6 +613,7 @@ class CronJob(Resource, frozen=True):
     group = "batch"
     plural = "cronjobs"
     short_names = ("cj",)
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: CronJobSpec = CronJobSpec()
     status: CronJobStatus = CronJobStatus()
 
@@ -706,7 +750,7 @@ class Ingress(Resource, frozen=True):
     group = "networking.k8s.io"
     plural = "ingresses"
     short_names = ("ing",)
-    metadata: AnnotatedMeta = AnnotatedMeta()
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: IngressSpec = IngressSpec()
     status: IngressStatus = IngressStatus()
 
@@ -720,7 +764,7 @@ class IngressClass(Resource, frozen=True):
     group = "networking.k8s.io"
     plural = "ingressclasses"
     namespaced = False
-    metadata: AnnotatedMeta = AnnotatedMeta()
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: IngressClassSpec = IngressClassSpec()
 
 
@@ -763,6 +807,7 @@ class NetworkPolicy(Resource, frozen=True):
     group = "networking.k8s.io"
     plural = "networkpolicies"
     short_names = ("netpol",)
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: NetworkPolicySpec = NetworkPolicySpec()
 
 
@@ -811,6 +856,7 @@ class HorizontalPodAutoscaler(Resource, frozen=True):
     version = "v2"
     plural = "horizontalpodautoscalers"
     short_names = ("hpa",)
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: HorizontalPodAutoscalerSpec = HorizontalPodAutoscalerSpec()
     status: HorizontalPodAutoscalerStatus = HorizontalPodAutoscalerStatus()
 
@@ -835,6 +881,7 @@ class PodDisruptionBudget(Resource, frozen=True):
     group = "policy"
     plural = "poddisruptionbudgets"
     short_names = ("pdb",)
+    metadata: WorkloadMeta = WorkloadMeta()
     spec: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
     status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
 
@@ -906,6 +953,11 @@ class ServiceAccount(Resource, frozen=True):
     kind = "ServiceAccount"
     plural = "serviceaccounts"
     short_names = ("sa",)
+    automount_service_account_token: bool | None = None
+
+
+class NamespaceSpec(Fields, frozen=True):
+    finalizers: tuple[str, ...] = ()
 
 
 class NamespaceStatus(Fields, frozen=True):
@@ -918,6 +970,7 @@ class Namespace(Resource, frozen=True):
     plural = "namespaces"
     namespaced = False
     short_names = ("ns",)
+    spec: NamespaceSpec = NamespaceSpec()
     status: NamespaceStatus = NamespaceStatus()
 
 
@@ -938,6 +991,26 @@ class ResourceQuota(Resource, frozen=True):
     status: ResourceQuotaStatus = ResourceQuotaStatus()
 
 
+class LimitRangeItem(Fields, frozen=True):
+    type: str = ""
+    max: dict[str, Quantity] = {}
+    min: dict[str, Quantity] = {}
+    default: dict[str, Quantity] = {}
+    default_request: dict[str, Quantity] = {}
+    max_limit_request_ratio: dict[str, Quantity] = {}
+
+
+class LimitRangeSpec(Fields, frozen=True):
+    limits: tuple[LimitRangeItem, ...] = ()
+
+
+class LimitRange(Resource, frozen=True):
+    kind = "LimitRange"
+    plural = "limitranges"
+    short_names = ("limits",)
+    spec: LimitRangeSpec = LimitRangeSpec()
+
+
 # --- storage ---------------------------------------------------------------------------------------------
 
 
@@ -956,16 +1029,31 @@ class PersistentVolumeClaim(Resource, frozen=True):
     status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
 
 
+class NodeSelectorTerm(Fields, frozen=True):
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+    match_fields: tuple[LabelSelectorRequirement, ...] = ()
+
+
+class NodeSelector(Fields, frozen=True):
+    node_selector_terms: tuple[NodeSelectorTerm, ...] = ()
+
+
+class VolumeNodeAffinity(Fields, frozen=True):
+    required: NodeSelector | None = None
+
+
 class PersistentVolumeSpec(Fields, frozen=True):
     storage_class_name: str = ""
     claim_ref: EventObject | None = None
     persistent_volume_reclaim_policy: str = ""
     capacity: dict[str, Quantity] = {}
     access_modes: tuple[str, ...] = ()
+    node_affinity: VolumeNodeAffinity | None = None
 
 
 class PersistentVolumeStatus(Fields, frozen=True):
     phase: str = ""
+    last_phase_transition_time: datetime | None = None
     reason: str = ""
     message: str = ""
 
@@ -989,6 +1077,43 @@ class StorageClass(Resource, frozen=True):
     provisioner: str = ""
     volume_binding_mode: str = "Immediate"
     allow_volume_expansion: bool = False
+
+
+class CSIDriver(Resource, frozen=True):
+    kind = "CSIDriver"
+    group = "storage.k8s.io"
+    plural = "csidrivers"
+    namespaced = False
+
+
+class VolumeAttachmentSource(Fields, frozen=True):
+    persistent_volume_name: str = ""
+
+
+class VolumeAttachmentSpec(Fields, frozen=True):
+    attacher: str = ""
+    node_name: str = ""
+    source: VolumeAttachmentSource = VolumeAttachmentSource()
+
+
+class VolumeError(Fields, frozen=True):
+    time: datetime | None = None
+    message: str = ""
+
+
+class VolumeAttachmentStatus(Fields, frozen=True):
+    attached: bool = False
+    attach_error: VolumeError | None = None
+    detach_error: VolumeError | None = None
+
+
+class VolumeAttachment(Resource, frozen=True):
+    kind = "VolumeAttachment"
+    group = "storage.k8s.io"
+    plural = "volumeattachments"
+    namespaced = False
+    spec: VolumeAttachmentSpec = VolumeAttachmentSpec()
+    status: VolumeAttachmentStatus = VolumeAttachmentStatus()
 
 
 # --- nodes -----------------------------------------------------------------------------------------------
@@ -1097,7 +1222,7 @@ class MutatingWebhookConfiguration(Resource, frozen=True):
     group = "admissionregistration.k8s.io"
     plural = "mutatingwebhookconfigurations"
     namespaced = False
-    metadata: AnnotatedMeta = AnnotatedMeta()
+    metadata: WorkloadMeta = WorkloadMeta()
     webhooks: tuple[Webhook, ...] = ()
 
 
@@ -1106,7 +1231,7 @@ class ValidatingWebhookConfiguration(Resource, frozen=True):
     group = "admissionregistration.k8s.io"
     plural = "validatingwebhookconfigurations"
     namespaced = False
-    metadata: AnnotatedMeta = AnnotatedMeta()
+    metadata: WorkloadMeta = WorkloadMeta()
     webhooks: tuple[Webhook, ...] = ()
 
 

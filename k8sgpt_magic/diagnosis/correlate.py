@@ -38,7 +38,7 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
         else finding
         for key, finding in distinct.items()
     ]
-    return sorted(explained, key=_order)
+    return sorted(explained, key=order)
 
 
 def _explanation(finding: Finding, best: Mapping[ObjectRef, tuple[Finding, str]]) -> str:
@@ -71,7 +71,8 @@ def _order_on_object(found: tuple[Finding, str]) -> tuple[int, str, str, str]:
     return (_RANK[finding.severity], finding.code, finding.container, finding.key)
 
 
-def _order(finding: Finding) -> tuple[int, bool, str, str, str, str, str, str]:
+def order(finding: Finding) -> tuple[int, bool, str, str, str, str, str, str, str]:
+    """What findings are sorted by."""
     return (
         _RANK[finding.severity],
         bool(finding.cause),
@@ -81,4 +82,5 @@ def _order(finding: Finding) -> tuple[int, bool, str, str, str, str, str, str]:
         finding.code,
         finding.container,
         finding.key,
+        finding.cluster,
     )

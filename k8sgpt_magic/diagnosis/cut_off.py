@@ -12,7 +12,11 @@ from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.findings import Finding
 
 
-class CutOff(Exception):
+class Told(Exception):
+    """A failure of an analyzer whose text is all there is to say: its type adds nothing."""
+
+
+class CutOff(Told):
     """An analyzer did not end in time."""
 
 

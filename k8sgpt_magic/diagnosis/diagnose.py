@@ -14,7 +14,7 @@ from k8sgpt_magic.analyzers import Analyzer, is_packaged
 from k8sgpt_magic.cluster.resources import Event
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.diagnosis.correlate import correlate
-from k8sgpt_magic.diagnosis.cut_off import CutOff, cut_off
+from k8sgpt_magic.diagnosis.cut_off import Told, cut_off
 from k8sgpt_magic.findings import Evidence, Finding
 
 
@@ -112,7 +112,7 @@ def _diagnose(
 
 
 def _plain(error: Exception) -> str:
-    return str(error) if isinstance(error, CutOff) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, Told) else f"{type(error).__name__}: {error}"
 
 
 def _with_events(finding: Finding, events: Sequence[Event], view: ClusterView) -> Finding:

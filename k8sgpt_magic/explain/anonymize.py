@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from k8sgpt_magic.cluster.resources import Ingress, Namespace, Node, Pod, Service, Webhook
 from k8sgpt_magic.cluster.view import ClusterView
+from k8sgpt_magic.credentials import PEM, patterns
+from k8sgpt_magic.findings import Finding
 
 TOKEN = re.compile(r"__([A-Z]+)_(\d+)__")
 
@@ -23,6 +27,7 @@ _COMMON = frozenset(
 
 # Longest runs in which a known name may stand; inside one, any stretch between two separators is looked up.
 _RUN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/@+-]*[A-Za-z0-9])?")
+_ENDS = re.compile(r"^[^A-Za-z0-9]+|[^A-Za-z0-9]+$")
 _SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
 # A stretch of more pieces than this is no name of Kubernetes'.
 _PIECES = 12
@@ -38,15 +43,6 @@ _IMAGE = re.compile(
     r"|\bsha256:[0-9a-f]{8,64}\b"
 )
 _HOST = re.compile(r"\b(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,24})\b", re.IGNORECASE)
-_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.DOTALL)
-_BEARER = re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{8,}")
-_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")
-# What looks like data rather than words: long, and both letters and digits in it.
-_BLOB = re.compile(r"(?<![\w/+=])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Za-z])[\w/+-]{24,}={0,2}(?![\w/+=])")
-_ASSIGNED = re.compile(
-    r"(?i)\b(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|client[_-]?secret|credential)s?"
-    r"[\"']?\s*[:=]\s*[\"']?([^\s\"',;&]{3,})"
-)
 # Words before a credential by which alone it can be told. The patterns of detect-secrets that look at what stands
 # before a value all want one of them.
 _CREDENTIAL_WORDS = (
@@ -80,6 +76,7 @@ class Anonymizer:
         # Findings repeat each other's lines, and lines each other's words: each is looked at once.
         self._masked_lines: dict[str, str] = {}
         self._masked_words: dict[str, str] = {}
+        self._names_of_words: dict[str, tuple[str, ...]] = {}
 
     def learn(self, view: ClusterView) -> None:
         """Remember every name in a view as sensitive."""
@@ -88,15 +85,20 @@ class Anonymizer:
 
     def remember(self, text: str, sort: str) -> None:
         """Treat a text as the name of a thing of some sort (``pod``, ``host``) from now on."""
-        if text and text not in self._names and text not in _COMMON and not text.isspace():
-            self._names[text] = sort
+        if not text or text in self._names or text in _COMMON:
+            return
+        # What is looked up has neither spaces in it nor marks at its ends.
+        names = [name for part in text.split() if (name := _ENDS.sub("", part)) and name not in _COMMON]
+        if names:
+            self._names.update(dict.fromkeys([text, *names], sort))
             self._masked_lines.clear()
             self._masked_words.clear()
+            self._names_of_words.clear()
 
     def mask(self, text: str) -> str:
         """The text with a token in place of everything that names something or is secret."""
         if "-----BEGIN" in text:
-            text = _PEM.sub(self._replace("secret"), text)
+            text = PEM.sub(self._replace("secret"), text)
         if len(self._masked_lines) > _REMEMBERED or len(self._masked_words) > _REMEMBERED:
             self._masked_lines.clear()
             self._masked_words.clear()
@@ -144,7 +146,7 @@ class Anonymizer:
         return named
 
     def _mask_credentials(self, text: str) -> str:
-        for pattern in _credential_patterns():
+        for pattern in patterns():
             if pattern.search(text):
                 text = self._outside_tokens(text, partial(pattern.sub, self._replace("secret")))
         return text
@@ -202,6 +204,31 @@ class Anonymizer:
             self._tokens[text] = token
             self._originals[token] = text
         return token
+
+    def names_in(self, text: str) -> set[str]:
+        """The names in a text that ``mask`` would replace because they were learned."""
+        found: set[str] = set()
+        for each in _WORD.finditer(text):
+            word = each[0]
+            names = self._names_of_words.get(word)
+            if names is None:
+                masked = self._mask_names(word)
+                names = tuple(self._originals[token[0]] for token in TOKEN.finditer(masked)) if masked != word else ()
+                self._names_of_words[word] = names
+            found.update(names)
+        return found
+
+
+def with_names(findings: Iterable[Finding], view: ClusterView) -> list[Finding]:
+    """Findings that know all names in their texts, to be masked where the view is no longer at hand."""
+    anonymizer = Anonymizer()
+    anonymizer.learn(view)
+    named = []
+    for finding in findings:
+        texts = (finding.message, finding.parent, *(fact.value for fact in finding.evidence))
+        names = anonymizer.names_in("\n".join(texts)) | set(finding.masked)
+        named.append(msgspec.structs.replace(finding, masked=tuple(sorted(names))) if names else finding)
+    return named
 
 
 def canonical(masked: str) -> tuple[str, dict[str, str]]:
@@ -277,28 +304,6 @@ _FORMS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
     ("image", ("/", "sha256:"), _IMAGE),
     ("host", (".",), _HOST),
 )
-
-
-@cache
-def _credential_patterns() -> tuple[re.Pattern[str], ...]:
-    """Our own few, which need context, and all that detect-secrets knows by form."""
-    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-    from detect_secrets.plugins.base import RegexBasedDetector
-
-    known: list[re.Pattern[str]] = []
-    plugins: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
-    for plugin in plugins:
-        # Addresses have a token of their own, and its private-key pattern would leave the key's body.
-        if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in (
-            "IPPublicDetector",
-            "PrivateKeyDetector",
-        ):
-            known += [re.compile(pattern) if isinstance(pattern, str) else pattern for pattern in _denylist(plugin)]
-    return (_JWT, _BEARER, _ASSIGNED, *known, _BLOB)
-
-
-def _denylist(plugin: Any) -> Iterable[Any]:
-    return plugin.denylist if isinstance(plugin.denylist, (list, tuple)) else ()
 
 
 def _is_private_host(text: str) -> bool:

@@ -14,7 +14,6 @@ from k8sgpt_magic.cluster.names import nearest
 from k8sgpt_magic.engine import in_thread
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.explain import prompts
-from k8sgpt_magic.explain.anonymize import Anonymizer
 from k8sgpt_magic.explain.backends import Backend
 from k8sgpt_magic.explain.cache import Caches
 from k8sgpt_magic.explain.explain import Explained, Question, Subject, explain, questions
@@ -84,8 +83,6 @@ class Explainer:
         self._session = session
         self.keys = Keys()
         self.caches: Caches = opened_caches()
-        self._anonymizer = Anonymizer()
-        self._learned: object = None
         # A cell and a widget may ask at the same time.
         self._lock = threading.Lock()
 
@@ -112,7 +109,7 @@ class Explainer:
         style = style or Style()
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
-        state = Progress(unmask=self._anonymizer.unmask, partial={})
+        state = Progress(unmask=self._session.anonymizer.unmask, partial={})
 
         def told(finding: str, raw: str) -> None:
             state.partial[finding] = raw
@@ -185,8 +182,12 @@ class Explainer:
         )
 
     async def _logs(self, findings: Sequence[Finding]) -> Logs:
-        source = self._session.analyzed
-        return await read_logs(source, self._session.view, findings) if source is not None else Logs({}, [])
+        logs = Logs({}, [])
+        for context, seen in self._session.seen.items():
+            own = [each for each in findings if each.context == context]
+            read = await read_logs(seen.source, seen.view, own)
+            logs = Logs(logs.by_finding | read.by_finding, logs.notes + read.notes)
+        return logs
 
     def _questions(
         self, findings: Sequence[Finding], backend: Backend, style: Style, text: str, logs: Logs
@@ -197,23 +198,25 @@ class Explainer:
     def _masked_questions(
         self, findings: Sequence[Finding], backend: Backend, style: Style, text: str, logs: Logs
     ) -> list[Question]:
-        view = self._session.view
-        if view is not None and self._learned is not view:
-            self._anonymizer.learn(view)
-            self._learned = view
+        anonymizer = self._session.anonymizer
         related: dict[str, list[Finding]] = {}
         for each in self._session.findings():
             if each.cause:
                 related.setdefault(each.cause, []).append(each)
         for finding in findings:
             for name in (finding.name, finding.namespace, finding.container, *finding.masked):
-                self._anonymizer.remember(name, "name")
+                anonymizer.remember(name, "name")
         subjects = [
             Subject(
                 finding.id,
                 "" if text else finding.code,
                 text
-                or prompts.facts(finding, view, related.get(finding.id, ()), logs.by_finding.get(finding.id, ())),
+                or prompts.facts(
+                    finding,
+                    self._session.view_at(finding.context),
+                    related.get(finding.id, ()),
+                    logs.by_finding.get(finding.id, ()),
+                ),
             )
             for finding in findings
         ]
@@ -223,7 +226,7 @@ class Explainer:
             question=style.ask,
             template=prompts.load_template(style.prompt) if style.prompt else "",
         )
-        return questions(subjects, backend, wording, self._anonymizer, anonymize=_is_masked(backend, style))
+        return questions(subjects, backend, wording, anonymizer, anonymize=_is_masked(backend, style))
 
     async def _answers(
         self,
@@ -242,7 +245,7 @@ class Explainer:
             return await explain(
                 asked,
                 backend,
-                self._anonymizer,
+                self._session.anonymizer,
                 cache,
                 max_concurrency=style.max_concurrency,
                 on_text=on_text,

@@ -165,7 +165,7 @@ _DANGERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "shows credentials",
         ),
         (
-            r"clusterrolebinding|\bcluster-admin\b|--privileged\b|\bimpersonate\b|--as[= ]",
+            r"(?<!describe )(?<!get )clusterrolebinding|\bcluster-admin\b|--privileged\b|\bimpersonate\b|--as[= ]",
             "widens access",
         ),
         (r"[;&`]|\$\(|>\s*/|\n", "does more than one thing"),

@@ -9,7 +9,7 @@ import msgspec
 
 from k8sgpt_magic.views import html as findings_html
 from k8sgpt_magic.views.export import Document, Format, cell, plain_rows
-from k8sgpt_magic.views.lines import demo, printable
+from k8sgpt_magic.views.lines import cluster, demo, printable
 from k8sgpt_magic.views.text import aligned, where
 from k8sgpt_magic.wording import count, joined
 
@@ -158,8 +158,9 @@ def _markdown(changes: Changes) -> str:
     if shown:
         lines += ["| Change | Severity | Code | Where | What is wrong |", "|---|---|---|---|---|"]
         for row in shown:
-            place = "/".join(part for part in (row["kind"], row["namespace"], row["name"], row["container"]) if part)
-            parts = (row["change"], _severity(row), row["code"], place, row["message"])
-            lines.append("| " + " | ".join(cell(str(part)) for part in parts) + " |")
+            parts = (row["kind"], row["namespace"], row["name"], row["container"])
+            place = cluster(row) + "/".join(part for part in parts if part)
+            cells = (row["change"], _severity(row), row["code"], place, row["message"])
+            lines.append("| " + " | ".join(cell(str(part)) for part in cells) + " |")
         lines.append("")
     return "\n".join([*lines, *(f"{cell(note)}  " for note in _notes(changes))])

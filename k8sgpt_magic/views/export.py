@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from k8sgpt_magic.views import text
-from k8sgpt_magic.views.lines import demo, headline, notes, printable
+from k8sgpt_magic.views.lines import cluster, demo, headline, notes, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,8 @@ def _markdown(findings: Findings) -> str:
     if len(findings):
         lines += ["| Severity | Code | Where | What is wrong | Cause |", "|---|---|---|---|---|"]
         for row in findings.to_dict("records"):
-            place = "/".join(part for part in (row["kind"], row["namespace"], row["name"], row["container"]) if part)
+            parts = (row["kind"], row["namespace"], row["name"], row["container"])
+            place = cluster(row) + "/".join(part for part in parts if part)
             cells = (row["severity"], row["code"], place, row["message"], row["cause"])
             lines.append("| " + " | ".join(cell(str(each)) for each in cells) + " |")
         lines.append("")

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from k8sgpt_magic.views.lines import demo, headline, notes, printable
+from k8sgpt_magic.views.lines import cluster, demo, headline, notes, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +75,10 @@ def _part(shown: list[str], first: int) -> str:
 def _others(findings: pd.DataFrame) -> str:
     """Rows past the table, a line each: many thousands of them, and still a page that opens at once."""
     message = max(LINE, ALL_LINES // len(findings))
-    names = ("severity", "code", "kind", "namespace", "name", "container", "message")
+    names = ("severity", "code", "kind", "namespace", "name", "container", "message", "context", "id")
     lines = []
-    for severity, code, *place, said in findings[list(names)].itertuples(index=False, name=None):
-        where = "/".join(part for part in place if part)
+    for severity, code, *place, said, context, key in findings[list(names)].itertuples(index=False, name=None):
+        where = cluster({"context": context, "id": key}) + "/".join(part for part in place if part)
         lines.append(escaped(f"{severity} {code} {where}: {said if len(said) <= message else said[:message] + '…'}"))
     return f"<details><summary>… and {len(findings):,} more</summary><pre>{chr(10).join(lines)}</pre></details>"
 
@@ -86,7 +86,7 @@ def _others(findings: pd.DataFrame) -> str:
 def cells(row: dict[Any, Any]) -> str:
     """The cells of a finding: severity, where, what is wrong, since."""
     severity = str(row["severity"])
-    place = f"{row['namespace']}/{row['name']}" if row["namespace"] else row["name"]
+    place = cluster(row) + (f"{row['namespace']}/{row['name']}" if row["namespace"] else row["name"])
     container = f' <span class="k8sgpt-faint">[{escaped(row["container"])}]</span>' if row["container"] else ""
     parent = f'<br><span class="k8sgpt-faint">of {escaped(row["parent"])}</span>' if row["parent"] else ""
     where = f'<span class="k8sgpt-kind">{escaped(row["kind"])}</span><br>{escaped(place)}{container}{parent}'

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.wording import count, joined
@@ -29,6 +30,12 @@ def headline(findings: Findings, summary: Summary) -> str:
     )
     # Pasted text is of no cluster that anybody has read.
     return f"{found or nothing} — {where}, {timing(summary)}" if summary.kinds else found or nothing
+
+
+def cluster(row: Mapping[Any, Any]) -> str:
+    """The context of a row and a colon, where several clusters were analyzed together; otherwise nothing."""
+    context = str(row["context"])
+    return f"{context}: " if context and str(row["id"]).startswith(f"{context}:") else ""
 
 
 def demo(summary: Summary) -> str:

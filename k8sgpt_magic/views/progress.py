@@ -20,12 +20,16 @@ def view(shell: Any) -> TerminalProgress | NotebookProgress:
 
 def _fraction(progress: Progress) -> float:
     """Reading counts for as much as judging: nobody can know beforehand."""
+    if progress.clusters:
+        return progress.clusters_done / progress.clusters
     read = progress.kinds_read / progress.kinds if progress.kinds else 0.0
     judged = progress.analyzers_done / progress.analyzers if progress.analyzers else 0.0
     return min(1.0, (read + judged) / 2)
 
 
 def _line(progress: Progress) -> str:
+    if progress.clusters:
+        return f"{progress.clusters_done} of {progress.clusters} clusters analyzed, {progress.objects:,} objects"
     return (
         f"{progress.kinds_read} of {progress.kinds} kinds read, {progress.objects:,} objects, "
         f"{progress.analyzers_done} of {progress.analyzers or '?'} analyzers done"

@@ -26,7 +26,7 @@ from k8sgpt_magic.errors import InvalidOption, K8sGPTError
 from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.views import charts, html
 from k8sgpt_magic.views.export import cell
-from k8sgpt_magic.views.lines import demo, headline, notes, printable
+from k8sgpt_magic.views.lines import cluster, demo, headline, notes, printable
 from k8sgpt_magic.wording import count, joined, quote
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _pictures(findings: pd.DataFrame, view: ClusterView | None) -> dict[str, cha
 
 
 def _place(row: Mapping[Any, Any]) -> str:
-    name = f"{row['namespace']}/{row['name']}" if row["namespace"] else str(row["name"])
+    name = cluster(row) + (f"{row['namespace']}/{row['name']}" if row["namespace"] else str(row["name"]))
     container = f" [{row['container']}]" if row["container"] else ""
     return f"{row['kind']} {name}{container}"
 

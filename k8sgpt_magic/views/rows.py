@@ -6,7 +6,7 @@ The browser applies the same rules (``widget.js``), so that filtering needs no k
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,21 +30,24 @@ ALL: Mapping[str, Any] = {
     "kind": None,
     "namespace": None,
     "code": None,
+    "context": None,
     "roots": False,
     "text": "",
 }
 """Filters that let everything through. ``None`` means any; the namespace ``""`` is that of cluster-wide objects."""
 
-_LISTED = ("kind", "namespace", "code")
+_LISTED = ("kind", "namespace", "code", "context")
+ViewAt = Callable[[str], "ClusterView | None"]
+"""What was seen of the cluster that a row's context names, where that is still held."""
 
 
-def columns(findings: Findings, view: ClusterView | None = None) -> dict[str, Any]:
+def columns(findings: Findings, view_at: ViewAt = lambda _: None) -> dict[str, Any]:
     """All rows, a list for each column, as text that is safe to show.
 
-    ``kind``, ``namespace`` and ``code`` are ``{"values": [...], "rows": [index of a value, ...]}``; ``severity`` is
-    an index into ``SEVERITIES``; ``since`` seconds since 1970 or None; ``cause`` the number of a row, or the id where
-    the cause is no row of these, or None; ``owners`` the chain of owners where there are several between an object
-    and its ``parent``, by row; ``explained`` what ``%explain`` said, by row.
+    ``kind``, ``namespace``, ``code`` and ``context`` are ``{"values": [...], "rows": [index of a value, ...]}``;
+    ``severity`` is an index into ``SEVERITIES``; ``since`` seconds since 1970 or None; ``cause`` the number of a row,
+    or the id where the cause is no row of these, or None; ``owners`` the chain of owners where there are several
+    between an object and its ``parent``, by row; ``explained`` what ``%explain`` said, by row.
     """
     ranks = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     places = {finding: row for row, finding in enumerate(findings["id"].tolist())}
@@ -56,7 +59,7 @@ def columns(findings: Findings, view: ClusterView | None = None) -> dict[str, An
     found["since"] = [None if at != at or at is None else int(at.timestamp()) for at in findings["since"].tolist()]
     found["cause"] = [places.get(cause, _line(cause)) if cause else None for cause in findings["cause"].tolist()]
     found["consequences"] = [int(number) for number in findings["consequences"].tolist()]
-    found["owners"] = _owners(findings, view) if view is not None else {}
+    found["owners"] = _owners(findings, view_at)
     found["evidence"] = _evidence(findings["evidence"].tolist())
     if "explanation" in findings.columns:
         names = ("explanation", "solution", "commands", "confidence", "docs", "backend", "model", "cached", "failure")
@@ -65,12 +68,14 @@ def columns(findings: Findings, view: ClusterView | None = None) -> dict[str, An
     return found
 
 
-def _owners(findings: Findings, view: ClusterView) -> dict[str, str]:
+def _owners(findings: Findings, view_at: ViewAt) -> dict[str, str]:
     found = {}
-    places = findings[["kind", "namespace", "name", "parent"]].itertuples(index=False, name=None)
-    for row, (kind, namespace, name, parent) in enumerate(places):
-        of = view.find(ObjectRef(kind, namespace, name)) if parent else None
-        if of is not None and len(chain := view.owners(of)) > 1:
+    places = findings[["kind", "namespace", "name", "parent", "context"]].itertuples(index=False, name=None)
+    views = {context: view_at(context) for context in findings["context"].unique()}
+    for row, (kind, namespace, name, parent, context) in enumerate(places):
+        view = views[context]
+        of = view.find(ObjectRef(kind, namespace, name)) if parent and view is not None else None
+        if view is not None and of is not None and len(chain := view.owners(of)) > 1:
             found[str(row)] = _line(" → ".join(chain))
     return found
 
@@ -122,9 +127,9 @@ def shown(columns: Mapping[str, Any], filters: Mapping[str, Any]) -> list[int]:
 
 def _searched(columns: Mapping[str, Any], row: int) -> str:
     """The text of a row that the search looks through."""
-    kind, namespace, code = (columns[name]["values"][columns[name]["rows"][row]] for name in _LISTED)
+    kind, namespace, code, context = (columns[name]["values"][columns[name]["rows"][row]] for name in _LISTED)
     name, container, parent, message = (columns[part][row] for part in ("name", "container", "parent", "message"))
-    return f"{kind}/{namespace}/{name} [{container}] {code} {message} {parent}".lower()
+    return f"{kind}/{namespace}/{name} [{container}] {code} {message} {parent} {context}".lower()
 
 
 def _listed(texts: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from k8sgpt_magic.views.lines import demo, headline, notes, printable
+from k8sgpt_magic.views.lines import cluster, demo, headline, notes, printable
 
 if TYPE_CHECKING:
     from k8sgpt_magic.frame import Findings
@@ -70,7 +70,7 @@ def _explanation(row: dict[Any, Any]) -> list[str]:
 def where(row: dict[Any, Any]) -> str:
     namespace = f"{row['namespace']}/" if row["namespace"] else ""
     container = f" [{row['container']}]" if row["container"] else ""
-    return f"{namespace}{row['name']}{container}"
+    return f"{cluster(row)}{namespace}{row['name']}{container}"
 
 
 def aligned(header: list[str], rows: list[list[str]]) -> list[str]:

@@ -4,8 +4,8 @@
 const SEVERITIES = ["critical", "warning", "info"];
 const ROW = 28; // pixels, as in widget.css
 const SPARE = 6; // rows drawn beyond the visible ones, at either end
-const LISTED = ["kind", "namespace", "code"];
-const ANYTHING = { severities: [], kind: null, namespace: null, code: null, roots: false, text: "" };
+const LISTED = ["kind", "namespace", "code", "context"];
+const ANYTHING = { severities: [], kind: null, namespace: null, code: null, context: null, roots: false, text: "" };
 
 function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -31,6 +31,7 @@ class Findings {
   constructor(columns) {
     Object.assign(this, columns);
     this.length = columns.severity.length;
+    this.several = columns.context.values.length > 1;
     this.searched = new Array(this.length);
     this.orders = new Map();
     this.followers = new Map();
@@ -48,7 +49,8 @@ class Findings {
   place(row) {
     const namespace = this.text("namespace", row);
     const container = this.container[row] ? ` [${this.container[row]}]` : "";
-    return `${namespace ? `${namespace}/` : ""}${this.name[row]}${container}`;
+    const cluster = this.several ? `${this.text("context", row)}: ` : "";
+    return `${cluster}${namespace ? `${namespace}/` : ""}${this.name[row]}${container}`;
   }
 
   at(row, separator = " ") {
@@ -59,7 +61,7 @@ class Findings {
   has(row, words) {
     this.searched[row] ??= (
       `${this.text("kind", row)}/${this.text("namespace", row)}/${this.name[row]} [${this.container[row]}] ` +
-      `${this.text("code", row)} ${this.message[row]} ${this.parent[row]}`
+      `${this.text("code", row)} ${this.message[row]} ${this.parent[row]} ${this.text("context", row)}`
     ).toLowerCase();
     return words.every((word) => this.searched[row].includes(word));
   }
@@ -125,7 +127,9 @@ class Findings {
     const namespace = this.text("namespace", row);
     const kind = this.text("kind", row);
     const object = `${kind.toLowerCase()}/${this.name[row]}`;
-    const ends = [...(namespace ? ["-n", namespace] : []), ...(context ? ["--context", context] : [])];
+    // "*" is each row's own.
+    const own = context === "*" ? this.text("context", row) : context;
+    const ends = [...(namespace ? ["-n", namespace] : []), ...(own ? ["--context", own] : [])];
     const made = [
       ["kubectl", "describe", object, ...ends],
       ["kubectl", "get", object, "-o", "yaml", ...ends],
@@ -154,6 +158,7 @@ class Findings {
       parent: this.parent[row],
       cause: typeof cause === "number" ? `${this.text("kind", cause)} ${this.place(cause)}` : cause || "",
       consequences: String(this.consequences[row]),
+      ...(this.several ? { context: this.text("context", row) } : {}),
     };
   }
 }
@@ -425,6 +430,8 @@ class Filters {
         .map(([value, count]) => element("option", { value: `=${value}` }, `${value || "(cluster-wide)"} (${count.toLocaleString("en")})`));
       list.replaceChildren(element("option", { value: "*" }, `Any ${name}`), ...options);
       list.value = chosen === null ? "*" : `=${chosen}`;
+      // Of one cluster there is nothing to choose.
+      list.hidden = name === "context" && !this.findings.several && chosen === null;
       list.classList.toggle("kg-set", chosen !== null);
     });
     this.roots.checked = this.value.roots;

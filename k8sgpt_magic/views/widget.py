@@ -58,10 +58,10 @@ class FindingsWidget(anywidget.AnyWidget):
     selected = List(Int()).tag(sync=True)
     answers = Dict(help="What was explained here: a list of answers by row.").tag(sync=True)
 
-    def __init__(self, findings: Findings, session: Session, view: Callable[[], ClusterView | None]) -> None:
+    def __init__(self, findings: Findings, session: Session, view_at: Callable[[str], ClusterView | None]) -> None:
         super().__init__(static=uuid4().hex)
         self._session = session
-        self._view = view
+        self._view_at = view_at
         self._job: threading.Thread | None = None
         self._stop = threading.Event()
         self.show(findings)
@@ -74,7 +74,7 @@ class FindingsWidget(anywidget.AnyWidget):
     def show(self, findings: Findings) -> None:
         """Take the findings as they are now."""
         self._findings = findings
-        self._columns = rows.columns(findings, self._view())
+        self._columns = rows.columns(findings, self._view_at)
         summary = findings.summary
         with self.hold_sync():
             self.packed = rows.packed(self._columns)
@@ -83,6 +83,8 @@ class FindingsWidget(anywidget.AnyWidget):
             # Snapshots have no context that kubectl knows, nor has a pod that uses its own credentials.
             is_named = f"(context {summary.context})" in summary.source and summary.context != "in-cluster"
             self.kubectl = summary.context if is_named else ""
+            if summary.contexts and summary.asked.get("context"):
+                self.kubectl = "*"  # each row's own
             self.selected = [row for row in self.selected if row < len(findings)]
 
     def shown_rows(self) -> list[int]:
@@ -126,10 +128,10 @@ class FindingsWidget(anywidget.AnyWidget):
         """What was read of a row's object, as YAML."""
         from k8sgpt_magic.cluster.resources import ObjectRef
 
-        view = self._view()
+        record = self._findings.iloc[row]
+        view = self._view_at(str(record["context"]))
         if view is None:
             return "# The objects of this analysis are held no longer. Analyze again to see them."
-        record = self._findings.iloc[row]
         found = view.find(ObjectRef(str(record["kind"]), str(record["namespace"]), str(record["name"])))
         if found is None:
             return "# There is no such object, or it was not read."

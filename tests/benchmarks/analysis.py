@@ -45,7 +45,7 @@ def view_of(found: dict[str, list[Resource]]) -> ClusterView:
 def measure(pods: int, rounds: int) -> dict[str, Any]:
     """The medians of a whole analysis of a view, and of its parts."""
     found = decoded(pods)
-    analyzers = list(registered().values())
+    analyzers = [each for each in registered().values() if each.default]
     totals, frames, causes = [], [], []
     by_analyzer: defaultdict[str, list[float]] = defaultdict(list)
     result = diagnose(view_of(found), analyzers)  # imports and warm-up

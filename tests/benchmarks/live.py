@@ -351,14 +351,16 @@ def request_rows(plane: ControlPlane, kubeconfig: str, load: Load) -> list[Row]:
         healthy_frame, healthy = requests_of(refresh=True)
     finally:
         session.close()
-    lists = sum(read["status"] != "absent" for read in frame.attrs["reads"])
+    served = [read for read in frame.attrs["reads"] if read["status"] != "absent"]
+    lists = len(served)
     pages = expected_pages(frame.attrs["reads"], failing)
     found = counts(failing)
     return [
         Row("findings", f"{len(frame):,}"),
         exactly("lists begun", found.lists, lists),
         exactly("further pages", found.pages, pages),
-        exactly("other requests (discovery)", found.others, 1),
+        # What this server serves of the kinds that a server may lack: none of them is asked for by itself.
+        exactly("other requests", found.others, int(len(served) < len(frame.attrs["reads"]))),
         Row("findings once healed", f"{len(healthy_frame):,}"),
         exactly("requests once healed", counts(healthy).total, found.total),
         exactly("requests of a second analysis", len(again), 0),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from k8sgpt_magic.cluster.archive import ArchiveWriter
-from k8sgpt_magic.cluster.kinds import KINDS
+from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.view import ReadResult
 
 from .measure import (
@@ -40,9 +40,9 @@ def write(path: str, pods: int) -> dict[str, int]:
     size = 0
     with ArchiveWriter(path, context="benchmark") as writer:
         for kind, body in pages(objects(pods)):
-            numbers[kind] += writer.add(KINDS[kind], "", body)
+            numbers[kind] += writer.add(SAVED[kind], "", body)
             size += len(body)
-        writer.finish(datetime.now(UTC), [ReadResult(kind=kind, objects=numbers[kind]) for kind in KINDS])
+        writer.finish(datetime.now(UTC), [ReadResult(kind=kind, objects=numbers[kind]) for kind in SAVED])
     return {"objects": numbers.total(), "lists": size, "json": _json_in(path), "file": Path(path).stat().st_size}
 
 

@@ -185,7 +185,11 @@ class ControlPlaneApi:
         for resource in self._resources:
             if resource.namespaced and resource.deletes_collections:
                 options = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
-                self.request("DELETE", resource.path(name), options)
+                try:
+                    self.request("DELETE", resource.path(name), options)
+                except ApiError as error:
+                    if error.status != 404:  # the definition of a custom resource may be gone meanwhile
+                        raise
 
         def gone() -> bool:
             try:

@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k8sgpt_magic.analyzers import registered
+from k8sgpt_magic.cluster.demo import DemoSource
 from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.manifests import objects_of
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import diagnose
 from k8sgpt_magic.explain.explainer import Style
 from k8sgpt_magic.frame import Findings, Summary
-from k8sgpt_magic.session import Session
+from k8sgpt_magic.session import Seen, Session
 from tests.explain.model_server import running
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -159,7 +160,7 @@ def analyzed(session, objects):
     view = ClusterView(found.objects, [ReadResult(kind=kind) for kind in KINDS], now=NOW)
     diagnosis = diagnose(view, list(registered().values()))
     assert not diagnosis.errors
-    session.view = view
+    session.seen = {"": Seen(DemoSource(), view)}
     session._findings = {finding.id: finding for finding in diagnosis.findings}
     session.history.append(Findings.of(diagnosis.findings, Summary()))
     return diagnosis.findings

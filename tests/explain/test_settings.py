@@ -22,7 +22,7 @@ def test_without_a_file_there_are_defaults_and_none_is_written(own_directory):
 
 
 def test_what_is_saved_comes_back_and_is_for_nobody_else_to_read():
-    saved = Settings(backend="ollama", backends={"ollama": BackendSettings(model="qwen3")}, filters=["Pod"])
+    saved = Settings(backend="ollama", backends={"ollama": BackendSettings(model="qwen3")}, filters_added=["Pod"])
     settings.save(saved)
     assert settings.load() == saved
     assert stat.S_IMODE(settings.path().stat().st_mode) == 0o600
@@ -31,18 +31,18 @@ def test_what_is_saved_comes_back_and_is_for_nobody_else_to_read():
 
 
 def test_a_change_keeps_what_another_kernel_saved():
-    settings.change(lambda each: each.filters.append("Pod"))
+    settings.change(lambda each: each.filters_added.append("Pod"))
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         pool.apply(_choose, ("ollama",))
     settings.change(lambda each: each.caches.append("/somewhere"))
-    assert settings.load() == Settings(backend="ollama", filters=["Pod"], caches=["/somewhere"])
+    assert settings.load() == Settings(backend="ollama", filters_added=["Pod"], caches=["/somewhere"])
 
 
 def _choose(name):
     settings.change(lambda each: setattr(each, "backend", name))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"filters": 3}', "\xff"])
+@pytest.mark.parametrize("text", ["{", "[]", '{"filters_added": 3}', "\xff"])
 def test_a_damaged_file_is_told_and_not_overwritten(text):
     settings.save(Settings())
     settings.path().write_text(text, encoding="latin-1")

@@ -1,0 +1,137 @@
+"""TLS: certificates in Secrets, of which the key beside them is never read."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from k8sgpt_magic.cluster.decode import decode_page
+from k8sgpt_magic.cluster.kinds import KINDS, SAVED
+from k8sgpt_magic.cluster.resources import Ingress, TLSSecret
+from k8sgpt_magic.cluster.view import ClusterView, ReadResult
+from k8sgpt_magic.diagnosis.certificates import NoCertificate, chain_of, covers
+from k8sgpt_magic.findings import Finding
+from tests.views import NOW, findings
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+KEY_TEXT = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+).decode()
+
+
+def certificate(days: float, *names: str, begins: float = -90, subject: str = "shop") -> bytes:
+    """A certificate that ends ``days`` from the time of the test views."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW + timedelta(days=begins))
+        .not_valid_after(NOW + timedelta(days=days))
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), critical=False)
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _name(text: str) -> x509.GeneralName:
+    return x509.IPAddress(ip_address(text)) if text[0].isdigit() else x509.DNSName(text)
+
+
+def page(crt: bytes | str) -> bytes:
+    """What an API server sends: the key is among it."""
+    encoded = base64.b64encode(crt).decode() if isinstance(crt, bytes) else crt
+    return msgspec.json.encode(
+        {
+            "kind": "SecretList",
+            "apiVersion": "v1",
+            "metadata": {},
+            "items": [
+                {
+                    "metadata": {"name": "web-tls", "namespace": "shop"},
+                    "type": "kubernetes.io/tls",
+                    "data": {"tls.crt": encoded, "tls.key": base64.b64encode(KEY_TEXT.encode()).decode()},
+                }
+            ],
+        }
+    )
+
+
+def judged(crt: bytes | str, *hosts: str) -> list[Finding]:
+    ingress = {
+        "items": [
+            {
+                "metadata": {"name": "front", "namespace": "shop"},
+                "spec": {"tls": [{"secretName": "web-tls", "hosts": hosts}]},
+            }
+        ]
+    }
+    objects = {
+        "TLSSecret": decode_page(TLSSecret, page(crt)).objects,
+        "Ingress": decode_page(Ingress, msgspec.json.encode(ingress)).objects,
+    }
+    return findings("TLS", ClusterView(objects, [ReadResult(kind=kind) for kind in KINDS], now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("pem", "code", "severity"),
+    [
+        (certificate(60), "", ""),
+        (certificate(13), "TLSExpiresSoon", "warning"),
+        (certificate(-1), "TLSExpired", "critical"),
+        (certificate(60, begins=1), "TLSNotYetValid", "critical"),
+        # The chain is as good as what ends first in it.
+        (certificate(60) + certificate(-3, subject="issuer"), "TLSExpired", "critical"),
+        (b"no certificate", "TLSUnreadable", "warning"),
+        (b"", "TLSUnreadable", "warning"),
+        ("not base64!", "TLSUnreadable", "warning"),
+    ],
+)
+def test_validity(pem, code, severity):
+    found = judged(pem)
+    assert [(each.code, each.severity) for each in found] == ([(code, severity)] if code else [])
+    assert all((each.kind, each.name) == ("Secret", "web-tls") for each in found)
+
+
+def test_an_expired_one_says_since_when_and_which():
+    [found] = judged(certificate(60) + certificate(-3, subject="issuer"))
+    assert found.message == "The certificate of its issuer CN=issuer expired 3d ago, on 2026-10-30 09:00 UTC."
+    assert found.since == datetime(2026, 10, 30, 9, 0, tzinfo=UTC)
+
+
+def test_hosts_that_it_is_not_valid_for():
+    pem = certificate(60, "shop.example", "*.shop.example", "10.0.0.1")
+    assert judged(pem, "shop.example", "www.shop.example") == []
+    [found] = judged(pem, "shop.example", "a.b.shop.example", "other.example")
+    assert found.code == "TLSWrongHost"
+    assert "a.b.shop.example and other.example" in found.message
+    assert [str(each) for each in found.because] == ["Ingress shop/front"]
+
+
+def test_a_star_stands_for_one_label():
+    assert covers(["*.a.example"], "x.a.example")
+    assert not covers(["*.a.example"], "a.example")
+    assert not covers(["*.a.example"], "y.x.a.example")
+    assert covers(["A.Example"], "a.example")
+    with pytest.raises(NoCertificate):
+        chain_of(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+
+
+def test_the_key_is_in_nothing_that_is_kept():
+    [secret] = decode_page(TLSSecret, page(certificate(-1))).objects
+    kept = str(msgspec.to_builtins(secret)) + repr(secret) + repr(judged(certificate(-1)))
+    encoded = base64.b64encode(KEY_TEXT.encode()).decode()
+    for part in (KEY_TEXT, encoded, encoded[100:140], "tls.key", "PRIVATE KEY"):
+        assert part not in kept
+    # Nor is it in a snapshot, which has no such kind.
+    assert "TLSSecret" not in SAVED
