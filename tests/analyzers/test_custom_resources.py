@@ -158,7 +158,8 @@ def test_a_failing_workload_explains_what_deployed_it():
     }  # fmt: skip
     others = [each for each in objects("flux") if each["kind"] == "Kustomization"]
     view = view_of(yaml.safe_dump_all([pod, deployment, *others]))
-    found = {(each.kind, each.name): each for each in diagnose(view, list(registered().values())).findings}
+    default = [each for each in registered().values() if each.default]
+    found = {(each.kind, each.name): each for each in diagnose(view, default).findings}
     root = found["Pod", "web-1"].id
     assert found["Kustomization", "failing"].cause == root
     assert found["Kustomization", "dependent"].cause == root
