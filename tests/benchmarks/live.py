@@ -117,7 +117,8 @@ def recorded(kubeconfig: str) -> list[List]:
 
     async def on_request_start(_: Any, __: Any, parameters: aiohttp.TraceRequestStartParams) -> None:
         url = parameters.url
-        if "continue" not in url.query:
+        # Discovery is no list.
+        if "limit" in url.query and "continue" not in url.query:
             headers = {key: value for key, value in parameters.headers.items() if key != "Authorization"}
             found.append(List(str(url.with_query(None)), dict(url.query), headers))
 
@@ -142,7 +143,8 @@ def counts(requests: Iterable[Request]) -> Counts:
 
 def expected_pages(reads: Sequence[dict[str, Any]], requests: Sequence[Request]) -> int:
     """How many pages after the first the lists need, by their sizes and the limit that was asked for."""
-    limits = {int(dict(parse_qsl(urlsplit(request.uri).query)).get("limit", 0)) for request in requests}
+    queries = [dict(parse_qsl(urlsplit(request.uri).query)) for request in requests if request.verb == "list"]
+    limits = {int(query.get("limit", 0)) for query in queries}
     [limit] = limits
     return sum((read["objects"] - 1) // limit for read in reads if read["objects"])
 
