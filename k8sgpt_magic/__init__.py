@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from k8sgpt_magic.analyzers import analyzer
+    from k8sgpt_magic.cluster.kinds import custom_resource
     from k8sgpt_magic.diagnosis.diff import Changes
     from k8sgpt_magic.errors import K8sGPTError
     from k8sgpt_magic.findings import Code, Evidence, Finding
@@ -33,6 +34,7 @@ __all__ = [
     "Watch",
     "analyze",
     "analyzer",
+    "custom_resource",
     "diff",
     "shared_session",
 ]
@@ -47,6 +49,7 @@ _LAZY = {
     "Session": "session",
     "Watch": "watch",
     "analyzer": "analyzers",
+    "custom_resource": "cluster.kinds",
 }
 
 

@@ -19,6 +19,8 @@ def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane() as plane:
         plane.add_nodes(3)
         yield plane
+        # Whatever the tests have done, nothing that was tested may have written.
+        assert plane.writes(user_agent="k8sgpt-magic/") == []
 
 
 @pytest.fixture
