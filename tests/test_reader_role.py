@@ -76,11 +76,15 @@ def used(control_plane: ControlPlane, mark: int) -> set[Right]:
 
 
 def test_it_is_enough_and_no_more(control_plane: ControlPlane, reader: str, namespace: str, tmp_path: Path):
-    control_plane.api.apply(POD, namespace)
+    api = control_plane.api
+    api.apply(POD, namespace)
+    api.wait_for(
+        lambda: api.get("Pod", "ended", namespace)["status"].get("phase") == "Running", 30, what="a running pod"
+    )
     failed = {"phase": "Failed", "containerStatuses": [
         {"name": "app", "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": {"terminated": {"exitCode": 1}}}
     ]}  # fmt: skip
-    control_plane.api.patch_status("Pod", "ended", failed, namespace)
+    api.patch_status("Pod", "ended", failed, namespace)
     mark = control_plane.audit.mark()
     session = Session()
     try:

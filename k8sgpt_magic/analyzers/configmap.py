@@ -51,6 +51,12 @@ EMPTY = Code(
     "Pods read their configuration from a ConfigMap that has nothing in it.",
     DOCS,
 )
+STALE_IN_PODS = Code(
+    "ConfigMapChangedSinceStart",
+    "info",
+    "The ConfigMap was changed after pods had started that take variables from it: they go on with the old values.",
+    "https://kubernetes.io/docs/concepts/configuration/configmap/#mounted-configmaps-are-updated-automatically",
+)
 UNUSED = Code(
     "ConfigMapUnused",
     "info",
@@ -62,6 +68,9 @@ LIMIT = 1024 * 1024
 """Bytes of all values together that the API server accepts."""
 
 NEAR = 900 * 1024
+
+CHANGE_GRACE = 60
+"""Seconds between the making of things that belong together."""
 
 USERS: tuple[type[Resource], ...] = (Pod, *TEMPLATED)
 """The kinds that have to be known before a ConfigMap can be called unused."""
@@ -78,7 +87,9 @@ LOADED_LABELS = ("grafana_dashboard", "grafana_datasource", "prometheus_rule", "
 LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 
 
-@analyzer(ConfigMap, reads=[Pod, Event, *TEMPLATED], codes=[MISSING, KEY_MISSING, NEAR_LIMIT, EMPTY, UNUSED])
+@analyzer(
+    ConfigMap, reads=[Pod, Event, *TEMPLATED], codes=[MISSING, KEY_MISSING, NEAR_LIMIT, EMPTY, STALE_IN_PODS, UNUSED]
+)
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """ConfigMaps that pods need and that are missing, incomplete or empty; big ones; unused ones."""
     yield from missing_references(view, ConfigMap, MISSING)
@@ -93,6 +104,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
         if not references and ref not in templates:
             yield from _unused(view, config)
         yield from _near_limit(config)
+        yield from _changed_since_start(config, references)
 
 
 def _key_missing(view: ClusterView, config: ConfigMap, references: Sequence[Reference]) -> Iterator[Finding]:
@@ -156,6 +168,30 @@ def _empty(config: ConfigMap, references: Sequence[Reference]) -> Iterator[Findi
             f"{'takes' if len(pods) == 1 else 'take'} configuration from it: {joined(pod.name for pod in pods)}.",
             evidence=paths(here),
             masked=mask(here),
+        )
+
+
+def _changed_since_start(config: ConfigMap, references: Sequence[Reference]) -> Iterator[Finding]:
+    written = max((each.time for each in config.metadata.managed_fields if each.time), default=None)
+    created = config.metadata.creation_timestamp
+    # What has never been changed since it was made is what pods started with.
+    if written is None or created is None or (written - created).total_seconds() < CHANGE_GRACE:
+        return
+    stale = [
+        pod
+        for pod in distinct_pods([each for each in references if "].env" in each.path])
+        if pod.status.phase == "Running"
+        and (started := pod.status.start_time) is not None
+        and (written - started).total_seconds() > CHANGE_GRACE
+    ]
+    if stale:
+        yield STALE_IN_PODS.finding(
+            config,
+            f"It was changed after {count(len(stale), 'pod')} had started that take variables from it, and go on "
+            f"with the old values until they are restarted: {joined(pod.name for pod in stale)}.",
+            since=written,
+            evidence=[("metadata.managedFields", f"last written {written:%Y-%m-%d %H:%M} UTC")],
+            masked=[pod.name for pod in stale],
         )
 
 

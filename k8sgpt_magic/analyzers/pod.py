@@ -554,13 +554,23 @@ def _waiting(view: ClusterView, pod: Pod, container: Container, status: Containe
     image = container.image or status.image
     if waiting.reason in _PULL:
         events = view.events(pod, "Failed", "BackOff", "ErrImageNeverPull", "InspectFailed")
+        absent = [
+            each.name
+            for each in pod.spec.image_pull_secrets
+            if view.missing(Secret, pod.metadata.namespace, each.name)
+        ]
+        without = f" Its pull secret {joined(absent)} does not exist." if absent else ""
         yield IMAGE_PULL.finding(
             pod,
-            f"Image {image} cannot be pulled{_pull_problem(waiting.message, events)}",
+            f"Image {image} cannot be pulled{_pull_problem(waiting.message, events)}{without}",
             container=container.name,
             since=since or pod.status.start_time,
-            evidence=[*evidence, *events[:4]],
-            masked=(image,),
+            evidence=[
+                *evidence,
+                *(("spec.imagePullSecrets", f"{name}: does not exist") for name in absent),
+                *events[:4],
+            ],
+            masked=(image, *absent),
         )
     elif waiting.reason == "CrashLoopBackOff":
         last = status.last_state.terminated

@@ -166,9 +166,12 @@ class ClusterView:
         An event about an earlier object of the same name (another uid) is not about this one.
         """
         ref, uid = (on, "") if isinstance(on, ObjectRef) else (on.ref, on.metadata.uid)
+        about = self._events.get(ref)
+        if about is None:
+            return []
         return [
             event
-            for event in self._events.get(ref, ())
+            for event in about
             if (not type or event.type == type)
             and (not reasons or event.reason in reasons)
             and (not uid or _same_object(event, uid))

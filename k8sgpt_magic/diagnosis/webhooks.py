@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admis
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -23,8 +24,9 @@ from k8sgpt_magic.cluster.resources import (
     Webhook,
 )
 from k8sgpt_magic.cluster.view import ClusterView, condition
+from k8sgpt_magic.diagnosis.certificates import chain_of
 from k8sgpt_magic.findings import Code, Finding, Severity
-from k8sgpt_magic.wording import count, joined, quote
+from k8sgpt_magic.wording import ago, count, joined, quote
 
 DOCS = "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/"
 PRACTICES = "https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/"
@@ -57,6 +59,7 @@ class WebhookCodes(Struct, frozen=True):
     port_missing: Code
     no_ready_endpoints: Code
     ca_bundle_empty: Code
+    ca_bundle_expired: Code
     deadlock_risk: Code
     long_timeout: Code
 
@@ -89,6 +92,12 @@ class WebhookCodes(Struct, frozen=True):
                 DOCS + "#contacting-the-webhook",
             ),
             Code(
+                f"{kind}CABundleExpired",
+                "critical",
+                f"All CA certificates to verify a webhook that {does} have expired, so calls to it fail.",
+                DOCS + "#contacting-the-webhook",
+            ),
+            Code(
                 f"{kind}DeadlockRisk",
                 "warning",
                 f"A webhook that {does} must also approve the pods that it, or the cluster itself, runs on.",
@@ -116,6 +125,7 @@ def judge(view: ClusterView, configurations: Iterable[Configuration], codes: Web
                 continue
             yield from _unreachable(view, configuration, webhook, service, codes)
             yield from _ca_bundle_empty(view, configuration, webhook, codes.ca_bundle_empty)
+            yield from _ca_bundle_expired(view, configuration, webhook, codes.ca_bundle_expired)
             if _fails_closed(webhook):
                 yield from _deadlock_risk(view, configuration, webhook, service, codes.deadlock_risk)
                 yield from _long_timeout(configuration, webhook, codes.long_timeout)
@@ -143,6 +153,36 @@ def _requests(webhook: Webhook) -> str:
 
 def _severity(webhook: Webhook) -> Severity:
     return "critical" if _fails_closed(webhook) else "warning"
+
+
+def _ca_bundle_expired(
+    view: ClusterView, configuration: Configuration, webhook: Webhook, code: Code
+) -> Iterator[Finding]:
+    bundle = webhook.client_config.ca_bundle
+    if not bundle:
+        return
+    try:
+        # Many webhooks share one bundle.
+        chain = view.kept(f"certificates of {bundle}", lambda _: chain_of(base64.b64decode(bundle)))
+    except ValueError:
+        # The API server takes none but PEM, so this was cut short by whoever wrote it down.
+        return
+    last = max(chain, key=lambda each: each.not_after)
+    # During a rotation the old certificate stands beside the new one.
+    if last.not_after > view.now:
+        return
+    yield code.finding(
+        configuration,
+        f"Webhook {webhook.name} cannot be verified: its CA certificate expired {ago(view.age(last.not_after))} ago.",
+        key=webhook.name,
+        since=last.not_after,
+        severity=None if _fails_closed(webhook) else "warning",
+        evidence=[
+            (f"webhooks[{webhook.name}].clientConfig.caBundle", f"not after {last.not_after:%Y-%m-%d %H:%M} UTC"),
+            *_about(webhook),
+        ],
+        masked=[webhook.name, last.subject],
+    )
 
 
 def _about(webhook: Webhook) -> list[tuple[str, object]]:

@@ -175,3 +175,37 @@ spec:
   jobTemplate: {spec: {template: {spec: {containers: [{name: report, envFrom: [{configMapRef: {name: settings}}]}]}}}}
 """
     assert codes("ConfigMap", config() + cron_job) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "uses", "found"),
+    [
+        ("2026-11-02T08:00:00Z", "envFrom: [{configMapRef: {name: settings}}]", True),
+        ("2026-11-02T08:00:00Z", "env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: A}}}]", True),
+        # Before the pod started, or with it.
+        ("2026-10-01T00:00:00Z", "envFrom: [{configMapRef: {name: settings}}]", False),
+        ("2026-11-01T00:00:30Z", "envFrom: [{configMapRef: {name: settings}}]", False),
+        # What is mounted follows by itself.
+        ("2026-11-02T08:00:00Z", "", False),
+    ],
+)
+def test_pods_that_go_on_with_old_values(written, uses, found):
+    manifests = f"""
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  namespace: shop
+  creationTimestamp: '2026-01-01T00:00:00Z'
+  managedFields: [{{manager: kubectl, time: '{written}'}}]
+data: {{A: b}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: web-1, namespace: shop}}
+spec:
+  containers: [{{name: app, {uses}}}]
+  volumes: [{{name: files, configMap: {{name: settings}}}}]
+status: {{phase: Running, startTime: '2026-11-01T00:00:00Z'}}
+"""
+    assert codes("ConfigMap", manifests) == (["ConfigMapChangedSinceStart"] if found else [])

@@ -407,3 +407,23 @@ def test_a_service_account_that_is_gone_is_reported_and_one_that_is_there_is_not
     assert codes("Pod", running) == ["PodServiceAccountMissing"]
     assert codes("Pod", running + there) == []
     assert codes("Pod", running, forbidden=["ServiceAccount"]) == []
+
+
+def test_a_pull_secret_that_does_not_exist_is_named():
+    manifests = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, namespace: shop}
+spec:
+  containers: [{name: app, image: 'registry.example.com/app:1'}]
+  imagePullSecrets: [{name: registry}]
+status:
+  phase: Pending
+  containerStatuses: [{name: app, state: {waiting: {reason: ImagePullBackOff, message: unauthorized}}}]
+"""
+    [finding] = [each for each in findings("Pod", manifests) if each.code == "PodImagePullBackOff"]
+    assert finding.message.endswith("Its pull secret registry does not exist.")
+    assert "registry" in finding.masked
+    there = "---\n{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: shop}}"
+    assert not any("pull secret" in each.message for each in findings("Pod", manifests + there))
+    assert not any("pull secret" in each.message for each in findings("Pod", manifests, forbidden=["Secret"]))

@@ -1,5 +1,8 @@
+import base64
+
 import pytest
 
+from tests.analyzers.test_tls import certificate
 from tests.views import codes, findings, view_of
 
 KINDS = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]
@@ -158,6 +161,18 @@ def test_an_empty_ca_bundle_is_a_warning_that_names_who_should_fill_it(kind):
     [finding] = findings(kind, configuration(kind, ca='caBundle: ""', metadata=annotated) + REACHABLE)
     assert (finding.code, finding.severity) == (f"{kind}CABundleEmpty", "warning")
     assert "platform/guard-cert" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("days", "other", "policy", "severity"),
+    [(30, None, "Fail", ""), (-5, None, "Fail", "critical"), (-5, None, "Ignore", "warning"), (-5, 300, "Fail", "")],
+)
+def test_a_ca_bundle_that_has_expired_unless_another_stands_beside_it(kind, days, other, policy, severity):
+    pem = certificate(days) + (certificate(other) if other else b"")
+    bundle = f"caBundle: {base64.b64encode(pem).decode()}"
+    manifests = configuration(kind, ca=bundle, policy=policy) + REACHABLE
+    found = [each for each in findings(kind, manifests) if each.code.endswith("CABundleExpired")]
+    assert [each.severity for each in found] == ([severity] if severity else [])
 
 
 def test_an_empty_ca_bundle_of_a_new_configuration_may_still_be_filled(kind):
