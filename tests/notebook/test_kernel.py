@@ -174,7 +174,7 @@ def test_tab_in_a_notebook_completes_the_magics(kernel):
     cells, types = completed_at_last(client, "df = %k8sgpt an|\ndf.head()")
     assert cells == {"df = %k8sgpt analyze\ndf.head()", "df = %k8sgpt analyzers\ndf.head()"}
     assert set(types.values()) == {"subcommand"}
-    assert completed_at_last(client, "%k8sgpt analyze -f po,dep|")[0] == {
+    assert completed_at_last(client, "%k8sgpt analyze -f po,depl|")[0] == {
         f"%k8sgpt analyze -f po,{name}" for name in ("Deployment", "deployments", "deploy")
     }
     client.execute_interactive("df = %k8sgpt analyze --source demo -q", timeout=60)
