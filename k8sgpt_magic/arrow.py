@@ -54,6 +54,7 @@ def _schema() -> pa.Schema:
     types: dict[str, pa.DataType] = {
         "since": pa.timestamp("us", tz="UTC"),
         "consequences": pa.int64(),
+        "explains": pa.bool_(),
         "evidence": pa.list_(fact),
         "because": pa.list_(named),
         "masked": pa.list_(text),
