@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SUMMARY = b"k8sgpt_magic.summary"
 _NAME = b"k8sgpt_magic.name"
+_NAMES = b"k8sgpt_magic.names"
 
 
 def encode(outcome: Outcome) -> bytes:
@@ -24,7 +25,11 @@ def encode(outcome: Outcome) -> bytes:
     import pyarrow as pa
 
     rows = msgspec.to_builtins(outcome.findings, builtin_types=(datetime,))
-    metadata = {_NAME: outcome.name.encode(), _SUMMARY: msgspec.json.encode(outcome.summary)}
+    metadata = {
+        _NAME: outcome.name.encode(),
+        _SUMMARY: msgspec.json.encode(outcome.summary),
+        _NAMES: msgspec.json.encode(outcome.names),
+    }
     table = pa.Table.from_pylist(rows, schema=_schema().with_metadata(metadata))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
@@ -41,7 +46,8 @@ def decode(stream: bytes) -> Outcome:
     metadata = table.schema.metadata or {}
     summary = msgspec.json.decode(metadata.get(_SUMMARY, b"{}"), type=Summary)
     findings = msgspec.convert(table.to_pylist(), list[Finding])
-    return Outcome(metadata.get(_NAME, b"").decode(), findings, summary)
+    names = msgspec.json.decode(metadata.get(_NAMES, b"[]"), type=list[tuple[str, str]])
+    return Outcome(metadata.get(_NAME, b"").decode(), findings, summary, names)
 
 
 @cache

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from k8sgpt_magic.cluster.names import nearest
-from k8sgpt_magic.diagnosis.correlate import order
+from k8sgpt_magic.diagnosis.correlate import ordered
 from k8sgpt_magic.errors import InvalidOption, K8sGPTError
 from k8sgpt_magic.findings import Finding
 from k8sgpt_magic.wording import count, joined
@@ -46,11 +46,13 @@ class Failed(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What the analysis of one target found."""
+    """What the analysis of one target found. ``names`` are those to be masked, with their sort, where nobody holds
+    what was seen of it."""
 
     name: str
     findings: list[Finding]
     summary: Summary
+    names: list[tuple[str, str]] = []
 
 
 def targets(query: Query) -> list[Target]:
@@ -142,7 +144,7 @@ def together(outcomes: Sequence[Outcome | Failed]) -> tuple[list[Finding], Summa
         ]
         raise K8sGPTError(f"None of {count(len(failed), 'cluster')} could be analyzed.", advice="\n".join(lines[:5]))
     findings = [finding for each in reached for finding in of_cluster(each.findings, each.name)]
-    return sorted(findings, key=order), _summary(reached, failed)
+    return ordered(findings), _summary(reached, failed)
 
 
 def of_cluster(findings: Iterable[Finding], name: str) -> list[Finding]:

@@ -560,6 +560,7 @@ class Session:
             if not targets:
                 raise InvalidOption("--dask is for several clusters or snapshots: name them by --context or --source")
             outcomes = await workers.analyze(targets, query, progress)
+            await in_thread(lambda: self._remember_names(outcomes))
         else:
             if query.ship_credentials:
                 raise InvalidOption("--ship-credentials is about the workers of --dask")
@@ -577,6 +578,12 @@ class Session:
         summary.asked = _asked(query)
         return await self._remember(seen, findings, summary)
 
+    def _remember_names(self, outcomes: Iterable[Outcome | Failed]) -> None:
+        anonymizer = self.anonymizer
+        for each in outcomes:
+            for text, sort in each.names if isinstance(each, Outcome) else ():
+                anonymizer.remember(text, sort)
+
     async def _analyzed(self, target: Target, progress: Progress, seen: dict[str, Seen] | None) -> Outcome | Failed:
         """One of several. Never raises: what is wrong with one costs that one."""
         progress.parts.append(part := Progress(clusters=1))
@@ -586,7 +593,9 @@ class Session:
             if seen is not None:
                 seen[target.name] = Seen(source, view)
                 return Outcome(target.name, diagnosis.findings, summary)
-            return Outcome(target.name, await self._let_go(source, target, view, diagnosis), summary)
+            await in_thread(lambda: self.anonymizer.learn(view))
+            await self._let_go(source, target)
+            return Outcome(target.name, diagnosis.findings, summary)
         except (K8sGPTError, InvalidOption) as error:
             return Failed(target.name, getattr(error, "message", str(error)))
         except Exception as error:  # noqa: BLE001 - nothing that was found elsewhere may be lost
@@ -594,24 +603,21 @@ class Session:
         finally:
             part.clusters_done = 1
 
-    async def _let_go(self, source: Source, target: Target, view: ClusterView, diagnosis: Diagnosis) -> list[Finding]:
-        """Hold no longer what was read; the findings keep the names that they must be masked of."""
-        from k8sgpt_magic.explain.anonymize import with_names
-
-        findings = await in_thread(lambda: with_names(diagnosis.findings, view))
+    async def _let_go(self, source: Source, target: Target) -> None:
+        """Hold no longer what was read of one of many."""
         self.lists.forget(source.identity)
         self._judgements.pop(source.identity, None)
         await source.close()
         with self._lock:
             self._sources.pop((target.query.source, target.query.context, target.query.kubeconfig), None)
-        return findings
 
     async def made(self, query: Query, name: str) -> Outcome:
         """One of several, for a worker elsewhere: not remembered, and with the names to be masked in its findings."""
-        from k8sgpt_magic.explain.anonymize import with_names
+        from k8sgpt_magic.explain.anonymize import sensitive
 
         view, diagnosis, summary = await self._made(query, Progress(), name)
-        return Outcome(name, await in_thread(lambda: with_names(diagnosis.findings, view)), summary)
+        names = await in_thread(lambda: list({(text, sort) for sort, text in sensitive(view) if text}))
+        return Outcome(name, diagnosis.findings, summary, names)
 
     async def _made(self, query: Query, progress: Progress, name: str = "") -> tuple[ClusterView, Diagnosis, Summary]:
         """An analysis that the session does not remember. Its rows have ``name`` as context, if not the source's."""

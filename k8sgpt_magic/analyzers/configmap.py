@@ -172,7 +172,7 @@ def _empty(config: ConfigMap, references: Sequence[Reference]) -> Iterator[Findi
 
 
 def _changed_since_start(config: ConfigMap, references: Sequence[Reference]) -> Iterator[Finding]:
-    written = max((each.time for each in config.metadata.managed_fields if each.time), default=None)
+    written = config.written
     created = config.metadata.creation_timestamp
     # What has never been changed since it was made is what pods started with.
     if written is None or created is None or (written - created).total_seconds() < CHANGE_GRACE:

@@ -1,7 +1,7 @@
 """DeprecatedAPI: is anything still written in a version of its API that is gone, or will be?
 
-Who last wrote an object, and in which version, is in its ``metadata.managedFields``; the object itself always comes
-in the version that was asked for. What only stands in a manifest that nobody applies any more is not seen.
+When an object was last written, and in which version, is in its ``metadata.managedFields``; the object itself always
+comes in the version that was asked for. What only stands in a manifest that nobody applies any more is not seen.
 
 Source: https://kubernetes.io/docs/reference/using-api/deprecation-guide/
 """
@@ -25,6 +25,7 @@ from k8sgpt_magic.cluster.resources import (
     NetworkPolicy,
     Node,
     PodDisruptionBudget,
+    RemovedVersion,
     Resource,
     StatefulSet,
     ValidatingWebhookConfiguration,
@@ -42,17 +43,17 @@ IN_USE = Code(
 )
 
 # The minor version of Kubernetes 1 that serves a version of an API no longer, and what takes its place.
-_REMOVED: dict[str, tuple[int, str]] = {
-    "extensions/v1beta1": (16, ""),
-    "apps/v1beta1": (16, "apps/v1"),
-    "apps/v1beta2": (16, "apps/v1"),
-    "admissionregistration.k8s.io/v1beta1": (22, "admissionregistration.k8s.io/v1"),
-    "apiextensions.k8s.io/v1beta1": (22, "apiextensions.k8s.io/v1"),
-    "networking.k8s.io/v1beta1": (22, "networking.k8s.io/v1"),
-    "batch/v1beta1": (25, "batch/v1"),
-    "policy/v1beta1": (25, "policy/v1"),
-    "autoscaling/v2beta1": (25, "autoscaling/v2"),
-    "autoscaling/v2beta2": (26, "autoscaling/v2"),
+_REMOVED: dict[RemovedVersion, tuple[int, str]] = {
+    RemovedVersion.EXTENSIONS_V1BETA1: (16, ""),
+    RemovedVersion.APPS_V1BETA1: (16, "apps/v1"),
+    RemovedVersion.APPS_V1BETA2: (16, "apps/v1"),
+    RemovedVersion.ADMISSION_V1BETA1: (22, "admissionregistration.k8s.io/v1"),
+    RemovedVersion.DEFINITIONS_V1BETA1: (22, "apiextensions.k8s.io/v1"),
+    RemovedVersion.NETWORKING_V1BETA1: (22, "networking.k8s.io/v1"),
+    RemovedVersion.BATCH_V1BETA1: (25, "batch/v1"),
+    RemovedVersion.POLICY_V1BETA1: (25, "policy/v1"),
+    RemovedVersion.AUTOSCALING_V2BETA1: (25, "autoscaling/v2"),
+    RemovedVersion.AUTOSCALING_V2BETA2: (26, "autoscaling/v2"),
 }
 _KINDS: tuple[type[Resource], ...] = (
     Deployment, StatefulSet, DaemonSet, CronJob, Ingress, IngressClass, NetworkPolicy, HorizontalPodAutoscaler,
@@ -78,6 +79,7 @@ def _written(entry: ManagedFieldsEntry) -> str:
 
 
 def _finding(each: Resource, entry: ManagedFieldsEntry, minor: int) -> Finding:
+    old = entry.api_version.value
     removed, instead = _REMOVED[entry.api_version]
     instead = instead or f"{each.group}/{each.version}"
     gone = minor >= removed
@@ -88,10 +90,10 @@ def _finding(each: Resource, entry: ManagedFieldsEntry, minor: int) -> Finding:
     )
     return IN_USE.finding(
         each,
-        f"{entry.manager or 'Somebody'} wrote it as {entry.api_version}, which {when}: write it as {instead}.",
+        f"It was last written as {old}, which {when}: write it as {instead}.",
         since=entry.time,
         evidence=[
-            (f"metadata.managedFields[{entry.manager}].apiVersion", entry.api_version),
+            ("metadata.managedFields[].apiVersion", old),
             ("removed in", f"1.{removed}"),
         ],
         severity=None if gone else "info",

@@ -289,7 +289,7 @@ def reduced(kind: type[Resource], item: bytes | Raw) -> bytes:
     if kind.kind in _WITH_WRITE_TIMES and isinstance(managed, list):
         # Who set which field is most of an object's bytes; when it was written is what rules ask.
         metadata["managedFields"] = [
-            {key: each[key] for key in ("manager", "apiVersion", "time", "subresource") if key in each}
+            {key: each[key] for key in ("apiVersion", "time", "subresource") if key in each}
             for each in managed
             if isinstance(each, dict)
         ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Any, ClassVar
 
 import msgspec
@@ -62,13 +63,35 @@ class AnnotatedMeta(ObjectMeta, frozen=True):
     annotations: dict[str, str] = {}
 
 
-class ManagedFieldsEntry(Fields, frozen=True):
-    """Who last wrote an object, when, in which version: its spec or, with a ``subresource``, its status or scale."""
+class RemovedVersion(Enum):
+    """The versions of APIs that Kubernetes has removed; all others are ``OTHER``, since none of their names is kept.
 
-    manager: str = ""
-    api_version: str = ""
+    Source: https://kubernetes.io/docs/reference/using-api/deprecation-guide/
+    """
+
+    OTHER = ""
+    EXTENSIONS_V1BETA1 = "extensions/v1beta1"
+    APPS_V1BETA1 = "apps/v1beta1"
+    APPS_V1BETA2 = "apps/v1beta2"
+    ADMISSION_V1BETA1 = "admissionregistration.k8s.io/v1beta1"
+    DEFINITIONS_V1BETA1 = "apiextensions.k8s.io/v1beta1"
+    NETWORKING_V1BETA1 = "networking.k8s.io/v1beta1"
+    BATCH_V1BETA1 = "batch/v1beta1"
+    POLICY_V1BETA1 = "policy/v1beta1"
+    AUTOSCALING_V2BETA1 = "autoscaling/v2beta1"
+    AUTOSCALING_V2BETA2 = "autoscaling/v2beta2"
+
+    @classmethod
+    def _missing_(cls, value: object) -> RemovedVersion:  # noqa: ARG003
+        return cls.OTHER
+
+
+class ManagedFieldsEntry(Fields, frozen=True):
+    """When somebody last wrote an object, and in which version: its spec or, with a ``subresource``, its status."""
+
     time: datetime | None = None
     subresource: str = ""
+    api_version: RemovedVersion = RemovedVersion.OTHER
 
 
 class WorkloadMeta(AnnotatedMeta, frozen=True):
@@ -892,7 +915,7 @@ class PodDisruptionBudget(Resource, frozen=True):
 class ConfigMap(Resource, frozen=True):
     """A ConfigMap. ``data`` and ``binary_data`` become sizes at once: no rule needs the values.
 
-    ``sizes`` maps each key to the bytes of its value.
+    ``sizes`` maps each key to the bytes of its value, and ``written`` is when it was last changed.
     """
 
     kind = "ConfigMap"
@@ -902,12 +925,17 @@ class ConfigMap(Resource, frozen=True):
     data: dict[str, Any] = {}
     binary_data: dict[str, Any] = {}
     immutable: bool = False
+    written: datetime | None = None
 
     def __post_init__(self) -> None:
         sizes = {key: _text_size(value) for key, value in self.data.items()}
         sizes |= {key: _base64_size(value) for key, value in self.binary_data.items()}
         msgspec.structs.force_setattr(self, "data", sizes)
         msgspec.structs.force_setattr(self, "binary_data", {})
+        if self.metadata.managed_fields:
+            written = max((each.time for each in self.metadata.managed_fields if each.time), default=None)
+            msgspec.structs.force_setattr(self, "written", written)
+            msgspec.structs.force_setattr(self.metadata, "managed_fields", ())
 
     @property
     def sizes(self) -> dict[str, int]:

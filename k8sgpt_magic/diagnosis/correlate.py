@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
 import msgspec
 
@@ -22,7 +23,7 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
     """Give each finding its ``cause`` and its number of ``consequences``, and sort them.
 
     The order is severity, root causes before consequences, kind, namespace, name, code, container: the same
-    findings give the same list. A finding that comes twice is kept once.
+    findings give the same list, of copies. A finding that comes twice is kept once.
     """
     distinct = {finding.id: finding for finding in findings}
     by_object: defaultdict[ObjectRef, list[tuple[Finding, str]]] = defaultdict(list)
@@ -34,12 +35,11 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
     causes = {key: _root(key, explains) if explains[key] else "" for key in distinct}
     consequences = Counter(cause for cause in causes.values() if cause)
     explained = [
+        # All of them are copies, so that what asked for this may go on to fill them.
         msgspec.structs.replace(finding, cause=causes[key], consequences=consequences[key])
-        if causes[key] or consequences[key]
-        else finding
         for key, finding in distinct.items()
     ]
-    return sorted(explained, key=order)
+    return ordered(explained)
 
 
 def _explanation(finding: Finding, best: Mapping[ObjectRef, tuple[Finding, str]]) -> str:
@@ -72,16 +72,10 @@ def _order_on_object(found: tuple[Finding, str]) -> tuple[int, str, str, str]:
     return (_RANK[finding.severity], finding.code, finding.container, finding.key)
 
 
-def order(finding: Finding) -> tuple[int, bool, str, str, str, str, str, str, str]:
-    """What findings are sorted by."""
-    return (
-        _RANK[finding.severity],
-        bool(finding.cause),
-        finding.kind,
-        finding.namespace,
-        finding.name,
-        finding.code,
-        finding.container,
-        finding.key,
-        finding.cluster,
-    )
+_PLACE = attrgetter("kind", "namespace", "name", "code", "container", "key", "cluster")
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings by severity, root causes before consequences, and then by where they are."""
+    # Analyzers report a kind in the order of its list, so that the first of the two sorts has little to do.
+    return sorted(sorted(findings, key=_PLACE), key=lambda each: (_RANK[each.severity], bool(each.cause)))

@@ -138,10 +138,11 @@ def _with_missing_objects(view: ClusterView, shown: list[Finding], correlated: l
 
 
 def _completed(finding: Finding, view: ClusterView) -> Finding:
-    """Add what follows from the object alone, so that no analyzer has to think of it."""
-    parent = finding.parent
-    if not parent and (found := view.find(finding.ref)) is not None:
-        parent = view.topmost_owner(found)
-    if not parent and not view.context:
-        return finding
-    return msgspec.structs.replace(finding, parent=parent, context=view.context)
+    """Add what follows from the object alone, so that no analyzer has to think of it.
+
+    What is given is a copy that nobody else has seen, so it need not be copied once more.
+    """
+    if not finding.parent and (found := view.find(finding.ref)) is not None:
+        msgspec.structs.force_setattr(finding, "parent", view.topmost_owner(found))
+    msgspec.structs.force_setattr(finding, "context", view.context)
+    return finding

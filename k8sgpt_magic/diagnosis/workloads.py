@@ -54,7 +54,7 @@ CREATION_GRACE = 60
 NAMED_PODS = 10
 """How many unready pods a finding names as possible causes."""
 
-QUOTED_PODS = 5
+QUOTED_PODS = 3
 """How many of them it quotes as evidence."""
 
 
@@ -150,13 +150,13 @@ def pod_facts(pods: Sequence[Pod]) -> list[Fact]:
     for pod in pods[:QUOTED_PODS]:
         ready = condition(pod.status.conditions, "Ready")
         words = f": {ready.message}" if ready and ready.message else ""
-        facts.append((f"Pod {pod.name}", quote(f"{pod.status.phase} {trouble_of(pod)}{words}", EVIDENCE_LIMIT)))
+        facts.append((f"Pod {pod.name}", f"{pod.status.phase} {trouble_of(pod)}{words}"))
     return facts
 
 
 def condition_fact(found: Condition) -> Fact:
     text = " ".join(filter(None, (found.status, f"{found.reason}:" if found.reason else "", found.message)))
-    return (f"status.conditions[{found.type}]", quote(text, EVIDENCE_LIMIT))
+    return (f"status.conditions[{found.type}]", text)
 
 
 def are_ready(ready: int, desired: int) -> str:

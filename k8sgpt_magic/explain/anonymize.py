@@ -7,16 +7,13 @@ form; credentials by the patterns of detect-secrets. Replacement is literal, lon
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-
-import msgspec
 
 from k8sgpt_magic.cluster.resources import Ingress, Namespace, Node, Pod, Service, Webhook
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.credentials import PEM, patterns
-from k8sgpt_magic.findings import Finding
 
 TOKEN = re.compile(r"__([A-Z]+)_(\d+)__")
 
@@ -76,7 +73,6 @@ class Anonymizer:
         # Findings repeat each other's lines, and lines each other's words: each is looked at once.
         self._masked_lines: dict[str, str] = {}
         self._masked_words: dict[str, str] = {}
-        self._names_of_words: dict[str, tuple[str, ...]] = {}
 
     def learn(self, view: ClusterView) -> None:
         """Remember every name in a view as sensitive."""
@@ -93,7 +89,6 @@ class Anonymizer:
             self._names.update(dict.fromkeys([text, *names], sort))
             self._masked_lines.clear()
             self._masked_words.clear()
-            self._names_of_words.clear()
 
     def mask(self, text: str) -> str:
         """The text with a token in place of everything that names something or is secret."""
@@ -210,31 +205,6 @@ class Anonymizer:
             self._tokens[text] = token
             self._originals[token] = text
         return token
-
-    def names_in(self, text: str) -> set[str]:
-        """The names in a text that ``mask`` would replace because they were learned."""
-        found: set[str] = set()
-        for each in _WORD.finditer(text):
-            word = each[0]
-            names = self._names_of_words.get(word)
-            if names is None:
-                masked = self._mask_names(word)
-                names = tuple(self._originals[token[0]] for token in TOKEN.finditer(masked)) if masked != word else ()
-                self._names_of_words[word] = names
-            found.update(names)
-        return found
-
-
-def with_names(findings: Iterable[Finding], view: ClusterView) -> list[Finding]:
-    """Findings that know all names in their texts, to be masked where the view is no longer at hand."""
-    anonymizer = Anonymizer()
-    anonymizer.learn(view)
-    named = []
-    for finding in findings:
-        texts = (finding.message, finding.parent, *(fact.value for fact in finding.evidence))
-        names = anonymizer.names_in("\n".join(texts)) | set(finding.masked)
-        named.append(msgspec.structs.replace(finding, masked=tuple(sorted(names))) if names else finding)
-    return named
 
 
 def canonical(masked: str) -> tuple[str, dict[str, str]]:

@@ -198,5 +198,5 @@ def test_versions_that_are_gone(kind, now, old, minor, severity):
     assert [each.severity for each in found] == ([severity] if severity else [])
     for each in found:
         assert each.kind == kind
-        assert f"helm wrote it as {old}" in each.message
+        assert f"last written as {old}" in each.message
         assert f"write it as {now}" in each.message
