@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from k8sgpt_magic.findings import SEVERITIES, Finding
@@ -36,6 +37,9 @@ COLUMNS = (
 
 _TEXTS = tuple(name for name in COLUMNS if name not in ("severity", "since", "consequences", "evidence"))
 _TEXTS_OF = attrgetter(*_TEXTS)
+
+# What "str" is without pyarrow, which takes more memory and time for tables of this size.
+_TEXT_TYPE = pd.StringDtype("python", na_value=np.nan)
 
 SEVERITY_TYPE = pd.CategoricalDtype(list(reversed(SEVERITIES)), ordered=True)
 
@@ -97,7 +101,7 @@ class Findings(pd.DataFrame):
         """Build the frame. The same findings give the same frame."""
         values = zip(*map(_TEXTS_OF, findings), strict=True) if findings else ((),) * len(_TEXTS)
         columns: dict[str, Any] = {
-            name: pd.Series(list(texts), dtype="str") for name, texts in zip(_TEXTS, values, strict=True)
+            name: pd.Series(list(texts), dtype=_TEXT_TYPE) for name, texts in zip(_TEXTS, values, strict=True)
         }
         columns["consequences"] = pd.Series([finding.consequences for finding in findings], dtype="int64")
         columns["severity"] = pd.Categorical([finding.severity for finding in findings], dtype=SEVERITY_TYPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import time
 from collections.abc import Iterator
@@ -181,7 +182,8 @@ def judge(view):
         EntryPoint("nodes", "of_a_package", analyzers.ENTRY_POINTS),
         EntryPoint("geese", "broken_package", analyzers.ENTRY_POINTS),
     ]
-    monkeypatch.setattr(analyzers, "entry_points", lambda group: offered if group == analyzers.ENTRY_POINTS else [])
+    found = {analyzers.ENTRY_POINTS: offered}
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found.get(group, []))
     monkeypatch.setattr(analyzers, "_broken", [])
     analyzers._load_packaged.cache_clear()
     found = session.analyze(source="demo", filter="no")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
 from msgspec import Struct
@@ -122,6 +121,9 @@ def is_packaged(analyze: Analyze) -> bool:
 
 @cache
 def _load_packaged() -> None:
+    # Loading the extension need not pay for it.
+    from importlib.metadata import entry_points
+
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
     for entry_point in entry_points(group=ENTRY_POINTS):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from functools import cache
 
 from k8sgpt_magic.cluster.kinds import KINDS
@@ -16,6 +15,8 @@ class UnknownName(InvalidOption):
 
 def nearest(name: str, known: Collection[str]) -> str:
     """`` (did you mean 'x'?)``, or nothing when no known name is near."""
+    from difflib import get_close_matches
+
     by_folded = {each.lower(): each for each in reversed(list(known))}
     close = get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean {by_folded[close[0]]!r}?" if close else ""
