@@ -124,9 +124,6 @@ class Code(Struct, frozen=True):
         )
 
 
-_SHORT = 100
-
-
 def _ref(other: ObjectRef | Resource) -> ObjectRef:
     return other if isinstance(other, ObjectRef) else other.ref
 
@@ -134,9 +131,5 @@ def _ref(other: ObjectRef | Resource) -> ObjectRef:
 def _evidence(fact: Evidence | Event | tuple[str, object]) -> Evidence:
     if isinstance(fact, tuple):
         source, value = fact
-        text = value if isinstance(value, str) else str(value)
-        # Most facts are a word or two, and there may be fifty thousand of them.
-        if len(text) > _SHORT or not text.isprintable() or "  " in text:
-            text = quote(text, EVIDENCE_LIMIT)
-        return Evidence(source, text.strip())
+        return Evidence(source, quote(value if isinstance(value, str) else str(value), EVIDENCE_LIMIT))
     return Evidence.of(fact) if isinstance(fact, Event) else fact

@@ -295,7 +295,8 @@ def _explanations(view: ClusterView, deployment: Deployment, pods: Sequence[Pod]
 
 def _replica_sets(view: ClusterView, deployment: Deployment) -> list[ReplicaSet]:
     """The ReplicaSets of a Deployment, the one of its newest revision first."""
-    return sorted(view.owned_by(deployment, ReplicaSet), key=lambda each: (-_revision(each), each.name))
+    owned = view.owned_by(deployment, ReplicaSet)
+    return sorted(owned, key=lambda each: (-_revision(each), each.name)) if len(owned) > 1 else owned
 
 
 def _revision(replica_set: ReplicaSet) -> int:

@@ -22,6 +22,7 @@ from k8sgpt_magic.cluster.resources import (
     LabelSelector,
     ObjectRef,
     Pod,
+    PodSpec,
     ReplicaSet,
     Resource,
 )
@@ -182,9 +183,10 @@ class ClusterView:
         by_owner = self._owned.get(kind.kind)
         if by_owner is None:
             by_owner = self._owned[kind.kind] = _index_owned(self._of(kind))
-        owned = by_owner.get((owner.kind, owner.namespace, owner.name), ())
+        owned = cast("list[tuple[str, R]]", by_owner.get((owner.kind, owner.namespace, owner.name), ()))
         # What an earlier owner of the same name left behind belongs to nobody here.
-        return [cast("R", each) for uid, each in owned if not uid or not owner.uid or uid == owner.uid]
+        own = owner.metadata.uid
+        return [each for uid, each in owned if not uid or not own or uid == own]
 
     def pods_of(self, owner: Resource) -> list[Pod]:
         """The pods of a workload, directly or through its ReplicaSets."""
@@ -403,14 +405,18 @@ def _template(pod: Pod) -> _Template:
 
 
 def pod_references(pods: Sequence[Pod]) -> list[tuple[ObjectRef, Reference]]:
-    """Every ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount that the spec of a pod names.
+    """Every ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount that the specs of some pods name.
 
-    ``pods`` are alike, and of one namespace; with more than one, none has an ephemeral volume.
+    The pods are alike, and of one namespace; with more than one, none has an ephemeral volume.
+    """
+    return spec_references(pods[0].spec, pods[0].namespace, pods)
+
+
+def spec_references(spec: PodSpec, namespace: str, pods: Sequence[Pod] = ()) -> list[tuple[ObjectRef, Reference]]:
+    """The same of a spec that these pods have, or that no pod has yet: then without ephemeral volumes.
 
     Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
     """
-    pod = pods[0]
-    spec, namespace = pod.spec, pod.metadata.namespace
     found: list[tuple[ObjectRef, Reference]] = []
 
     def add(kind: str, name: str, place: tuple[str, ...], keys: tuple[str, ...] = (), optional: bool = False) -> None:
@@ -430,8 +436,8 @@ def pod_references(pods: Sequence[Pod]) -> list[tuple[ObjectRef, Reference]]:
                         add(kind, projected.name, place, keys, projected.optional)
         elif (claim := volume.persistent_volume_claim) is not None and claim.claim_name:
             add("PersistentVolumeClaim", claim.claim_name, place)
-        elif volume.ephemeral is not None:
-            add("PersistentVolumeClaim", f"{pod.name}-{volume.name}", place)
+        elif volume.ephemeral is not None and pods:
+            add("PersistentVolumeClaim", f"{pods[0].name}-{volume.name}", place)
     for list_name, containers in (
         ("spec.containers[", spec.containers),
         ("spec.initContainers[", spec.init_containers),

@@ -19,14 +19,13 @@ from k8sgpt_magic.cluster.resources import (
     Deployment,
     Event,
     Job,
-    ObjectMeta,
     ObjectRef,
     Pod,
     PodSpec,
     Resource,
     StatefulSet,
 )
-from k8sgpt_magic.cluster.view import ClusterView, Reference, pod_references
+from k8sgpt_magic.cluster.view import ClusterView, Reference, spec_references
 from k8sgpt_magic.findings import Code, Evidence, Finding, Severity
 from k8sgpt_magic.wording import count, joined, quote
 
@@ -75,9 +74,8 @@ def _all_references(view: ClusterView) -> dict[str, dict[ObjectRef, list[Templat
     for workload, spec, prefix, is_idle in _templates(view):
         if not (spec.volumes or spec.containers):
             continue
-        pod = Pod(metadata=ObjectMeta(name=workload.name, namespace=workload.namespace), spec=spec)
         ref = workload.ref
-        for target, reference in pod_references([pod]):
+        for target, reference in spec_references(spec, ref.namespace):
             found[target.kind][target].append(TemplateReference(ref, prefix, reference, is_idle))
     return {kind: dict(targets) for kind, targets in found.items()}
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import chain
 
 from msgspec import Struct
 
@@ -100,7 +101,8 @@ def is_ready(pod: Pod) -> bool:
 def unready(pods: Iterable[Pod]) -> list[Pod]:
     """The pods that a workload waits for: those that fail first, then those not ready for longest."""
     waited_for = [pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed") and not is_ready(pod)]
-    waited_for.sort(key=lambda pod: (not is_failing(pod), _time_or_zero(unready_since(pod)), pod.name))
+    if len(waited_for) > 1:
+        waited_for.sort(key=lambda pod: (not is_failing(pod), _time_or_zero(unready_since(pod)), pod.name))
     return waited_for
 
 
@@ -114,11 +116,11 @@ def trouble_of(pod: Pod) -> str:
     status = pod.status
     if pod.metadata.deletion_timestamp:
         return "terminating"
-    for container in (*status.init_container_statuses, *status.container_statuses):
-        waiting, terminated = container.state.waiting, container.state.terminated
-        if waiting and waiting.reason not in _NORMAL_WAITS:
+    for container in chain(status.init_container_statuses, status.container_statuses):
+        state = container.state
+        if (waiting := state.waiting) is not None and waiting.reason not in _NORMAL_WAITS:
             return waiting.reason
-        if terminated and terminated.exit_code:
+        if (terminated := state.terminated) is not None and terminated.exit_code:
             return terminated.reason or f"exit code {terminated.exit_code}"
     scheduled = condition(status.conditions, "PodScheduled")
     if scheduled and scheduled.status == "False":
