@@ -82,6 +82,8 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
     encoded = msgspec.json.encode(arguments).decode()
     command = [sys.executable, "-c", _CHILD, module, function.__name__, encoded]
     environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY)}
+    # What is installed has its bytecode.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, cwd=_REPOSITORY, env=environment, stdout=subprocess.PIPE, check=True)
     return msgspec.json.decode(done.stdout.rpartition(b"\n")[2])
 
