@@ -177,5 +177,5 @@ class Notebook:
         self.page.wait_for_selector("#jupyterlab-splash, .jp-mod-splash", state="detached")
 
     def picture(self, name: str) -> None:
-        PICTURES.mkdir(exist_ok=True)
+        # Makes the directories, too.
         self.page.screenshot(path=PICTURES / f"{name}.png")
