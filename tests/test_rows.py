@@ -8,6 +8,7 @@ import json
 import pytest
 
 from k8sgpt_magic.cluster.view import ClusterView
+from k8sgpt_magic.explain.explainer import Style
 from k8sgpt_magic.frame import Findings
 from k8sgpt_magic.session import Session
 from k8sgpt_magic.views import rows
@@ -97,3 +98,17 @@ def test_the_owners_between_an_object_and_its_topmost_one_are_named(analyzed):
     assert first.startswith("ReplicaSet/checkout-")
     assert last == "Deployment/checkout"
     assert all(" → " in chain for chain in owners.values())
+
+
+def test_an_explanation_does_not_say_the_message_again_beside_it():
+    session = Session()
+    try:
+        found = session.analyze(source="demo", filter="pods")
+        explained = session.explainer.explain(found[found["code"] == "PodImagePullBackOff"], Style(backend="offline"))
+    finally:
+        session.close()
+    message = explained["message"].iloc[0]
+    assert explained["explanation"].iloc[0].startswith(message)
+    shown = rows.columns(explained)["explained"]["0"]["explanation"]
+    assert shown
+    assert message not in shown

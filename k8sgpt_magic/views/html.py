@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from k8sgpt_magic.views.lines import cluster, demo, headline, notes, printable
+from k8sgpt_magic.views.lines import beyond_message, cluster, demo, headline, notes, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,6 +120,7 @@ def explanation(row: dict[Any, Any]) -> str:
         return f'<div class="k8sgpt-explained">Not explained: {escaped(row["failure"])}</div>'
     if not row.get("explanation"):
         return ""
+    beyond = beyond_message(str(row["explanation"]), str(row["message"]))
     steps = "".join(f"<br>{escaped(step)}" for step in str(row["solution"]).splitlines())
     commands = "".join(
         f"<br><code>{escaped(each['command'])}</code>"
@@ -131,7 +132,7 @@ def explanation(row: dict[Any, Any]) -> str:
     facts = f"{said_by}, confidence {row['confidence']}{', from the cache' if row['cached'] else ''}"
     docs = f"<br>{escaped(row['docs'])}" if row["docs"] else ""
     return (
-        f'<div class="k8sgpt-explained">{escaped(row["explanation"])}{steps}{commands}{docs}'
+        f'<div class="k8sgpt-explained">{escaped(beyond)}{steps}{commands}{docs}'
         f'<br><span class="k8sgpt-faint">{escaped(facts)}</span></div>'
     )
 

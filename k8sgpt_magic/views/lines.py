@@ -32,6 +32,11 @@ def headline(findings: Findings, summary: Summary) -> str:
     return f"{found or nothing} — {where}, {timing(summary)}" if summary.kinds else found or nothing
 
 
+def beyond_message(explanation: str, message: str) -> str:
+    """An explanation without the message of its row, which stands above it, where it begins with that."""
+    return explanation.removeprefix(message).lstrip() or explanation
+
+
 def cluster(row: Mapping[Any, Any]) -> str:
     """The context of a row and a colon, where several clusters were analyzed together; otherwise nothing."""
     context = str(row["context"])

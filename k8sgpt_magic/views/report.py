@@ -26,7 +26,7 @@ from k8sgpt_magic.errors import InvalidOption, K8sGPTError
 from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.views import charts, html
 from k8sgpt_magic.views.export import cell
-from k8sgpt_magic.views.lines import cluster, demo, headline, notes, printable
+from k8sgpt_magic.views.lines import beyond_message, cluster, demo, headline, notes, printable
 from k8sgpt_magic.wording import count, joined, quote
 
 if TYPE_CHECKING:
@@ -326,7 +326,8 @@ def _markdown_causes(findings: pd.DataFrame) -> list[str]:
 def _markdown_explanation(row: Mapping[Any, Any]) -> list[str]:
     if not row.get("explanation"):
         return []
-    lines = [cell(str(row["explanation"])), *(cell(step) for step in str(row["solution"]).splitlines())]
+    beyond = beyond_message(str(row["explanation"]), str(row["message"]))
+    lines = [cell(beyond), *(cell(step) for step in str(row["solution"]).splitlines())]
     for each in row["commands"]:
         mark = each["danger"] or ("changes the cluster" if each["changes"] else "")
         lines.append(f"{_code(each['command'])}{f' ({cell(mark)})' if mark else ''}")

@@ -13,7 +13,7 @@ import msgspec
 
 from k8sgpt_magic.cluster.resources import ObjectRef
 from k8sgpt_magic.findings import SEVERITIES
-from k8sgpt_magic.views.lines import printable
+from k8sgpt_magic.views.lines import beyond_message, printable
 
 if TYPE_CHECKING:
     from k8sgpt_magic.cluster.view import ClusterView
@@ -65,7 +65,18 @@ def columns(findings: Findings, view_at: ViewAt = lambda _: None) -> dict[str, A
     if "doc" in findings.columns:
         found["doc"] = [_line(text) for text in findings["doc"].tolist()]
     if "explanation" in findings.columns:
-        names = ("explanation", "solution", "commands", "confidence", "docs", "backend", "model", "cached", "failure")
+        names = (
+            "message",
+            "explanation",
+            "solution",
+            "commands",
+            "confidence",
+            "docs",
+            "backend",
+            "model",
+            "cached",
+            "failure",
+        )
         records = findings[list(names)].to_dict("records")
         found["explained"] = {str(row): answer(record) for row, record in enumerate(records)}
     return found
@@ -89,10 +100,10 @@ def packed(columns: Mapping[str, Any]) -> bytes:
 
 
 def answer(record: Mapping[Any, Any]) -> dict[str, Any]:
-    """What ``%explain`` filled into a row, as plain values that are safe to show."""
+    """What ``%explain`` filled into a row, as plain values that are safe to show beside its ``message``."""
     return {
         "failure": _line(record["failure"]),
-        "explanation": _line(record["explanation"]),
+        "explanation": _line(beyond_message(record["explanation"], record["message"])),
         "steps": [_line(step) for step in str(record["solution"]).splitlines() if step.strip()],
         "commands": [
             {

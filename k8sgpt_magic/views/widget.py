@@ -172,6 +172,7 @@ class FindingsWidget(anywidget.AnyWidget):
 
         asked = self._findings.iloc[numbers]
         places = dict(zip(asked["id"], numbers, strict=True))
+        messages = dict(zip(asked["id"], asked["message"], strict=True))
         sent: dict[str, float] = {}
         answers: dict[str, Any] = {}
 
@@ -184,7 +185,8 @@ class FindingsWidget(anywidget.AnyWidget):
         def on_done(id: str, outcome: Explained) -> None:
             if id in places:
                 row = places[id]
-                answers[str(row)] = {"ask": printable(question), **rows.answer(as_columns(outcome))}
+                said = rows.answer({**as_columns(outcome), "message": messages[id]})
+                answers[str(row)] = {"ask": printable(question), **said}
                 self.send({"type": "answer", "row": row, "answer": answers[str(row)]})
 
         try:
