@@ -160,7 +160,10 @@ CREATION_GRACE = 600
 READY_GRACE = 120
 # Autoscalers give up on a new node after some 15 minutes; most clouds take less than five.
 SCALE_UP_GRACE = 600
-INIT_GRACE = 1800
+# As long as a rollout may take that waits for it, unless its Deployment says otherwise.
+INIT_GRACE = 600
+# What a failed step of a workflow tells is news for a day.
+STEP_GRACE = 86_400
 # Past its own grace period, the kubelet and the API server need a little to remove a pod.
 TERMINATION_GRACE = 60
 # What happened longer ago says little about now.
@@ -343,8 +346,16 @@ def _severity_of_the_ended(view: ClusterView, pod: Pod) -> Severity | None:
             if each.status == "True" and each.type in ("Failed", "FailureTarget"):
                 return "warning"
         return "info"
-    # Controllers replace a failed pod; what stays behind is a trace, of use for as long as it is fresh.
+    # Workflows, pipelines and the like run a pod once, and nobody replaces it.
+    if pod.spec.restart_policy in ("Never", "OnFailure") and not view.older_than(_ended_at(pod), STEP_GRACE):
+        return "warning"
+    # Other controllers replace a failed pod; what stays behind is a trace, of use for as long as it is fresh.
     return "info"
+
+
+def _ended_at(pod: Pod) -> datetime | None:
+    ends = (each.state.terminated.finished_at for each in _statuses(pod) if each.state.terminated)
+    return max((time for time in ends if time), default=pod.status.start_time)
 
 
 def _unknown(view: ClusterView, pod: Pod) -> Finding:
@@ -504,7 +515,7 @@ def _waiting_as_a_whole(view: ClusterView, pod: Pod) -> Iterator[Finding]:
     if ready is None or ready.status == "True" or not view.older_than(since, READY_GRACE):
         return
     node = _node_trouble(view, pod)
-    if not node and _is_partly_done(pod):
+    if not node and (_is_partly_done(pod) or _is_coming_up(view, pod)):
         return
     why = (
         f"node {pod.spec.node_name} {node}"
@@ -536,6 +547,14 @@ def _is_partly_done(pod: Pod) -> bool:
     """Whether some containers have done their work and will not be started again, and the others are ready."""
     return pod.spec.restart_policy in ("Never", "OnFailure") and all(
         each.ready or (each.state.terminated is not None and each.state.terminated.exit_code == 0)
+        for each in pod.status.container_statuses
+    )
+
+
+def _is_coming_up(view: ClusterView, pod: Pod) -> bool:
+    """Whether a container that runs and is not ready has time left for that, by its own probes."""
+    return any(
+        not each.ready and each.state.running is not None and _still_starting(view, _spec_of(pod, each), each)
         for each in pod.status.container_statuses
     )
 
@@ -689,8 +708,7 @@ def _running_and_not_ready(
     events = _recent(
         view, [event for event in view.events(pod, "Unhealthy", "ProbeWarning") if _is_about(event, container)]
     )
-    started = status.state.running.started_at if status.state.running else None
-    if not events or _still_starting(view, container, started):
+    if not events or _still_starting(view, container, status):
         return
     kind = next(
         (kind for kind in ("Startup", "Liveness", "Readiness") if events[0].message.startswith(kind)), "Readiness"
@@ -720,13 +738,14 @@ def _running_and_not_ready(
     )
 
 
-def _still_starting(view: ClusterView, container: Container, started: datetime | None) -> bool:
-    """Whether a container may still be on its way up, by what its own probes allow."""
+def _still_starting(view: ClusterView, container: Container, status: ContainerStatus) -> bool:
+    """Whether a container may still be on its way up, by what its own probes allow, or in its first minutes."""
     probe = container.startup_probe or container.readiness_probe
+    started = status.state.running.started_at if status.state.running else None
     if started is None or probe is None:
         return False
     allowed = probe.initial_delay_seconds + probe.period_seconds * probe.failure_threshold
-    return not view.older_than(started, max(30, allowed))
+    return not view.older_than(started, max(30 if status.restart_count else READY_GRACE, allowed))
 
 
 def _restarted(view: ClusterView, pod: Pod) -> Iterator[Finding]:

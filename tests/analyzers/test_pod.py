@@ -328,6 +328,22 @@ def test_what_a_controller_has_replaced_is_only_worth_knowing():
     assert only(pod("phase: Failed, reason: Evicted, message: m", metadata=owned)).severity == "info"
 
 
+@pytest.mark.parametrize(
+    ("kind", "policy", "ended", "severity"),
+    [
+        ("Workflow", "Never", "2026-11-02T08:00:00Z", "warning"),
+        ("TaskRun", "OnFailure", "2026-11-02T08:00:00Z", "warning"),
+        ("Workflow", "Never", "2026-10-20T08:00:00Z", "info"),
+        ("CloneSet", "Always", "2026-11-02T08:00:00Z", "info"),
+    ],
+)
+def test_a_failed_step_of_a_workflow_is_not_replaced_so_it_matters_while_it_is_news(kind, policy, ended, severity):
+    failed = container(ENDED.replace("2026-11-02T08:00:00Z", ended), phase="Failed")
+    owner = f"ownerReferences: [{{kind: {kind}, name: etl, controller: true}}]"
+    finding = only(pod(failed, spec=f"restartPolicy: {policy}", metadata=owner))
+    assert (finding.code, finding.severity) == ("PodContainerFailed", severity)
+
+
 def test_a_pod_of_a_lost_node_points_at_the_node():
     found = {finding.kind: finding for finding in diagnose_all(pod("phase: Unknown, reason: NodeLost") + NODE_DOWN)}
     assert found["Pod"].code == "PodUnknown"
@@ -422,6 +438,23 @@ def test_the_probe_that_fails_is_named_with_its_settings(kind):
     assert f"{kind.lower()} probe" in finding.message
     assert "503" in finding.message
     assert any("period 7s" in fact.value for fact in finding.evidence)
+
+
+def test_a_container_has_the_time_to_come_up_that_its_probes_give_it():
+    refused = event("Unhealthy", "Readiness probe failed: connection refused", field_path="spec.containers{app}")
+
+    def started(time: str, probe: str, restarts: int = 0) -> str:
+        running = container(f"running: {{startedAt: '2026-11-02T{time}Z'}}", restarts=restarts)
+        return pod(running).replace("resources:", f"readinessProbe: {{{probe}}}, resources:") + node
+
+    node = NODE_DOWN.replace("Unknown", "'True'")
+    usual, slow = "periodSeconds: 10, failureThreshold: 3", "initialDelaySeconds: 300, periodSeconds: 10"
+    assert codes("Pod", started("08:58:30", usual) + refused) == codes("Pod", started("08:58:30", usual)) == []
+    assert codes("Pod", started("08:56:00", slow) + refused) == codes("Pod", started("08:56:00", slow)) == []
+    assert codes("Pod", started("08:50:00", slow) + refused) == ["PodProbeFailing"]
+    assert codes("Pod", started("08:50:00", slow)) == ["PodNotReady"]
+    # One that was restarted is not coming up for the first time.
+    assert codes("Pod", started("08:58:30", usual, restarts=2) + refused) == ["PodProbeFailing"]
 
 
 def test_a_probe_event_of_another_container_or_of_long_ago_is_not_this_ones():
