@@ -222,6 +222,8 @@ def _no_metrics(
     api = _METRIC_REASONS.get(active.reason, "")
     because = [target]
     if "missing request for" in active.message:
+        # The template lacks it, however well its pods are.
+        because = []
         why = ", since a container lacks the resource request that its use is a share of"
     elif any(words in active.message for words in _PODS_UNKNOWN):
         why = f"; {api or 'the metrics API'} answers, and knows nothing of the target's pods"
