@@ -211,6 +211,33 @@ def test_two_autoscalers_of_one_target_are_both_told_of_the_other():
     assert "other" in next(finding.message for finding in found if finding.name == "web")
 
 
+@pytest.mark.parametrize(
+    ("vertical", "is_found"),
+    [
+        ("", True),
+        ("updatePolicy: {updateMode: Initial}", True),
+        ("resourcePolicy: {containerPolicies: [{containerName: sidecar, mode: 'Off'}]}", True),
+        # It recommends and does nothing, or keeps its hands off what is measured.
+        ("updatePolicy: {updateMode: 'Off'}", False),
+        ("resourcePolicy: {containerPolicies: [{containerName: '*', controlledResources: [memory]}]}", False),
+        ("resourcePolicy: {containerPolicies: [{containerName: '*', mode: 'Off'}]}", False),
+    ],
+)
+def test_a_vertical_autoscaler_that_changes_what_is_measured_is_told_of(vertical, is_found):
+    manifest = f"""
+---
+apiVersion: autoscaling.k8s.io/v1
+kind: VerticalPodAutoscaler
+metadata: {{name: sizes, namespace: shop}}
+spec: {{targetRef: {{apiVersion: apps/v1, kind: Deployment, name: web}}{", " + vertical if vertical else ""}}}
+"""
+    found = findings("HorizontalPodAutoscaler", autoscaler(HEALTHY) + deployment() + manifest)
+    assert [each.code for each in found] == ["HorizontalPodAutoscalerSharedTarget"] * is_found
+    assert all("VerticalPodAutoscaler sizes changes the cpu requests" in each.message for each in found)
+    other = manifest.replace("name: web", "name: other")
+    assert codes("HorizontalPodAutoscaler", autoscaler(HEALTHY) + deployment() + other) == []
+
+
 def test_bounds_the_wrong_way_round_are_reported():
     manifest = autoscaler(HEALTHY).replace("minReplicas: 2", "minReplicas: 20") + deployment()
     assert codes("HorizontalPodAutoscaler", manifest) == ["HorizontalPodAutoscalerInvalidBounds"]
