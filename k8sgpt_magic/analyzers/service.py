@@ -121,6 +121,13 @@ def sends_nowhere(view: ClusterView, service: Service) -> bool:
     return view.older_than(_since(pods) or service.metadata.creation_timestamp, _grace(view, pods))
 
 
+def down_since(view: ClusterView, service: Service) -> datetime | None:
+    """Since when no pod behind a Service has been ready, where its pods tell."""
+    if not service.spec.selector or not view.readable(Pod, service.namespace):
+        return None
+    return _since(_pods(view, service))
+
+
 def _grace(view: ClusterView, pods: Sequence[Pod]) -> int:
     """How long no pod may be ready: a first rollout has images to pull, and what ran before has none."""
     is_first = pods and all(
