@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
@@ -22,6 +23,7 @@ from k8sgpt_magic.cluster.resources import (
     Job,
     Node,
     ObjectRef,
+    OwnerReference,
     PersistentVolumeClaim,
     Pod,
     PodStatus,
@@ -169,6 +171,7 @@ TERMINATION_GRACE = 60
 # What happened longer ago says little about now.
 RECENT = 3600
 MANY_RESTARTS = 3
+MANY_FAILURES = 3
 
 _PULL = {"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"} | {
     "RegistryUnavailable",
@@ -349,8 +352,29 @@ def _severity_of_the_ended(view: ClusterView, pod: Pod) -> Severity | None:
     # Workflows, pipelines and the like run a pod once, and nobody replaces it.
     if pod.spec.restart_policy in ("Never", "OnFailure") and not view.older_than(_ended_at(pod), STEP_GRACE):
         return "warning"
-    # Other controllers replace a failed pod; what stays behind is a trace, of use for as long as it is fresh.
-    return "info"
+    # Other controllers replace a failed pod; what stays behind is a trace, of use for as long as it is fresh. Where
+    # those that take its place fail as well, the last of them speaks for all.
+    times, newest = view.kept("pods that failed lately by controller", _failed_lately)[_controller_key(pod, owner)]
+    return "warning" if times >= MANY_FAILURES and newest == pod.name else "info"
+
+
+def _controller_key(pod: Pod, owner: OwnerReference) -> tuple[str, str, str]:
+    return pod.namespace, owner.kind, owner.name
+
+
+def _failed_lately(view: ClusterView) -> defaultdict[tuple[str, str, str], tuple[int, str]]:
+    """How many pods of each controller have failed lately, and the name of the newest of them."""
+    found: defaultdict[tuple[str, str, str], list[Pod]] = defaultdict(list)
+    for pod in view.all(Pod):
+        if pod.status.phase == "Failed" and not view.older_than(_ended_at(pod), RECENT):
+            for owner in pod.metadata.owner_references:
+                if owner.controller:
+                    found[_controller_key(pod, owner)].append(pod)
+    newest = {
+        key: (len(pods), max(pods, key=lambda pod: (str(pod.metadata.creation_timestamp or ""), pod.name)).name)
+        for key, pods in found.items()
+    }
+    return defaultdict(lambda: (0, ""), newest)
 
 
 def _ended_at(pod: Pod) -> datetime | None:

@@ -344,6 +344,38 @@ def test_a_failed_step_of_a_workflow_is_not_replaced_so_it_matters_while_it_is_n
     assert (finding.code, finding.severity) == ("PodContainerFailed", severity)
 
 
+def rejected(number: int, time: str) -> str:
+    owner = "ownerReferences: [{kind: ReplicaSet, name: web-7d, controller: true}]"
+    manifest = pod("phase: Failed, reason: UnexpectedAdmissionError, message: no healthy devices", metadata=owner)
+    return "\n---\n" + manifest.replace("web-1", f"web-7d-{number}").replace(LONG_AGO, f"2026-11-02T{time}Z")
+
+
+def test_pods_that_a_node_rejects_again_and_again_explain_their_deployment():
+    deployment = f"""
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web, namespace: shop, creationTimestamp: '{LONG_AGO}'}}
+spec: {{replicas: 1}}
+status: {{replicas: 1, conditions: [{{type: Available, status: 'False', lastTransitionTime: '{LONG_AGO}'}}]}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {{name: web-7d, namespace: shop, ownerReferences: [{{apiVersion: apps/v1, kind: Deployment, name: web, controller: true}}]}}
+spec: {{replicas: 1}}
+status: {{replicas: 1}}
+"""
+    storm = "".join(rejected(number, f"08:5{number}:00") for number in range(4))
+    found = diagnose_all(deployment + storm)
+    [newest] = [finding for finding in found if finding.kind == "Pod" and finding.severity == "warning"]
+    assert (newest.code, newest.name) == ("PodFailed", "web-7d-3")
+    [down] = [finding for finding in found if finding.kind == "Deployment"]
+    assert down.cause == newest.id
+    # Two such pods, or many of some time ago, are traces.
+    for few in (rejected(0, "08:50:00") + rejected(1, "08:51:00"), storm.replace("T08:", "T03:")):
+        assert {finding.severity for finding in findings("Pod", few)} == {"info"}
+
+
 def test_a_pod_of_a_lost_node_points_at_the_node():
     found = {finding.kind: finding for finding in diagnose_all(pod("phase: Unknown, reason: NodeLost") + NODE_DOWN)}
     assert found["Pod"].code == "PodUnknown"
