@@ -329,7 +329,7 @@ def _failed(view: ClusterView, pod: Pod) -> Iterator[Finding]:
                 f"The container has ended: {_ending(terminated)}",
                 container=each.name,
                 since=terminated.finished_at,
-                evidence=[*_terminated_evidence(each, "state", terminated), *view.events(pod)[:3]],
+                evidence=[*_terminated_evidence(pod, each, "state", terminated), *view.events(pod)[:3]],
                 severity=severity,
             )
 
@@ -631,7 +631,7 @@ def _container(
                 f"The container has ended: {_ending(terminated)}{_limit_of(container) if oom else ''}",
                 container=container.name,
                 since=terminated.finished_at,
-                evidence=[*_terminated_evidence(status, "state", terminated), *view.events(pod)[:3]],
+                evidence=[*_terminated_evidence(pod, status, "state", terminated), *view.events(pod)[:3]],
                 severity=_severity_of_terminated(view, pod, status),
             )
     elif running is not None and is_init:
@@ -660,7 +660,7 @@ def _waiting(view: ClusterView, pod: Pod, container: Container, status: Containe
     waiting = status.state.waiting
     if waiting is None or waiting.reason in _STARTING:
         return
-    path = f"status.containerStatuses[{container.name}].state.waiting"
+    path = f"{_path(pod, status)}.state.waiting"
     evidence: list[tuple[str, object] | Event] = [(f"{path}.reason", waiting.reason)]
     if waiting.message:
         evidence.append((f"{path}.message", waiting.message))
@@ -700,8 +700,8 @@ def _waiting(view: ClusterView, pod: Pod, container: Container, status: Containe
             since=since or (last.started_at if last else None),
             evidence=[
                 *evidence,
-                (f"status.containerStatuses[{container.name}].restartCount", status.restart_count),
-                *(_terminated_evidence(status, "lastState", last) if last else ()),
+                (f"{_path(pod, status)}.restartCount", status.restart_count),
+                *(_terminated_evidence(pod, status, "lastState", last) if last else ()),
                 *(kills[:3] or view.events(pod, "Unhealthy", "FailedPostStartHook")[:3]),
             ],
         )
@@ -785,8 +785,8 @@ def _restarted(view: ClusterView, pod: Pod) -> Iterator[Finding]:
             Container(),
         )
         evidence = [
-            (f"status.containerStatuses[{status.name}].restartCount", status.restart_count),
-            *_terminated_evidence(status, "lastState", last),
+            (f"{_path(pod, status)}.restartCount", status.restart_count),
+            *_terminated_evidence(pod, status, "lastState", last),
         ]
         when = f"{ago(view.age(last.finished_at))} ago, {count(status.restart_count, 'restart')} so far"
         if last.reason == "OOMKilled":
@@ -966,10 +966,21 @@ def _ending(terminated: ContainerStateTerminated) -> str:
     return f"{words}: {sentence(terminated.message)}" if terminated.message else f"{words}."
 
 
+def _path(pod: Pod, status: ContainerStatus) -> str:
+    """Where in the pod the status of a container stands."""
+    for field, statuses in (
+        ("initContainerStatuses", pod.status.init_container_statuses),
+        ("ephemeralContainerStatuses", pod.status.ephemeral_container_statuses),
+    ):
+        if any(each is status for each in statuses):
+            return f"status.{field}[{status.name}]"
+    return f"status.containerStatuses[{status.name}]"
+
+
 def _terminated_evidence(
-    status: ContainerStatus, state: str, terminated: ContainerStateTerminated
+    pod: Pod, status: ContainerStatus, state: str, terminated: ContainerStateTerminated
 ) -> list[tuple[str, object]]:
-    path = f"status.containerStatuses[{status.name}].{state}.terminated"
+    path = f"{_path(pod, status)}.{state}.terminated"
     facts: list[tuple[str, object]] = [(f"{path}.exitCode", terminated.exit_code)]
     if terminated.reason:
         facts.append((f"{path}.reason", terminated.reason))

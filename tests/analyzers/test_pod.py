@@ -258,6 +258,8 @@ def test_a_failing_init_container_and_a_failing_native_sidecar_are_looked_at():
         ("PodCrashLoopBackOff", "i"),
         ("PodImagePullBackOff", "s"),
     ]
+    paths = [finding.evidence[0].source for finding in findings("Pod", manifest)]
+    assert paths == [f"status.initContainerStatuses[{name}].state.waiting.reason" for name in "is"]
 
 
 @pytest.mark.parametrize("conditions", [READY, UNREADY])
