@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from k8sgpt_magic.analyzers import analyzer
-from k8sgpt_magic.cluster.resources import ConfigMap, Event, Pod, Resource
+from k8sgpt_magic.cluster.resources import ConfigMap, Event, ObjectRef, Pod, Resource
 from k8sgpt_magic.cluster.view import ClusterView, Reference
 from k8sgpt_magic.diagnosis.references import (
     TEMPLATED,
@@ -54,7 +55,8 @@ EMPTY = Code(
 STALE_IN_PODS = Code(
     "ConfigMapChangedSinceStart",
     "info",
-    "The ConfigMap was changed after pods had started that take variables from it: they go on with the old values.",
+    "The ConfigMap was changed after pods had started that take variables or single files (subPath) from it: they go "
+    "on with the old values.",
     "https://kubernetes.io/docs/concepts/configuration/configmap/#mounted-configmaps-are-updated-automatically",
 )
 UNUSED = Code(
@@ -177,22 +179,45 @@ def _changed_since_start(config: ConfigMap, references: Sequence[Reference]) -> 
     # What has never been changed since it was made is what pods started with.
     if written is None or created is None or (written - created).total_seconds() < CHANGE_GRACE:
         return
-    stale = [
-        pod
-        for pod in distinct_pods([each for each in references if "].env" in each.path])
-        if pod.status.phase == "Running"
-        and (started := pod.status.start_time) is not None
-        and (written - started).total_seconds() > CHANGE_GRACE
-    ]
-    if stale:
+    kept: dict[str, None] = {}
+    pods: dict[ObjectRef, Pod] = {}
+    for reference in references:
+        for what, container in _read_once(reference):
+            for pod in reference.pods:
+                started = _started(pod, container) if pod.status.phase == "Running" else None
+                if started and (written - started).total_seconds() > CHANGE_GRACE:
+                    kept[what] = None
+                    pods[pod.ref] = pod
+    if pods:
+        stale = sorted(pods.values(), key=lambda pod: pod.name)
         yield STALE_IN_PODS.finding(
             config,
-            f"It was changed after {count(len(stale), 'pod')} had started that take variables from it, and go on "
-            f"with the old values until they are restarted: {joined(pod.name for pod in stale)}.",
+            f"It was changed after {count(len(stale), 'pod')} had started that take {joined(kept)} from it, and go "
+            f"on with the old values until they are restarted: {joined(pod.name for pod in stale)}.",
             since=written,
             evidence=[("metadata.managedFields", f"last written {written:%Y-%m-%d %H:%M} UTC")],
             masked=[pod.name for pod in stale],
         )
+
+
+def _read_once(reference: Reference) -> Iterator[tuple[str, str]]:
+    """What containers take from a ConfigMap only when they start, and the names of these containers."""
+    kind, name = reference.place[0], reference.place[1]
+    if "].env" in reference.path:
+        yield "variables", name
+    elif kind == "spec.volumes[":
+        spec = reference.pods[0].spec
+        for container in (*spec.containers, *spec.init_containers):
+            if any(mount.sub_path and mount.name == name for mount in container.volume_mounts):
+                yield "files by subPath", container.name
+
+
+def _started(pod: Pod, container: str) -> datetime | None:
+    """When a container started that runs now: one that is restarted reads everything anew."""
+    for status in (*pod.status.container_statuses, *pod.status.init_container_statuses):
+        if status.name == container:
+            return status.state.running.started_at if status.state.running else None
+    return pod.status.start_time
 
 
 def _near_limit(config: ConfigMap) -> Iterator[Finding]:

@@ -35,6 +35,7 @@ from k8sgpt_magic.diagnosis.workloads import (
     is_past,
     missing_pull_secrets,
     names_in,
+    newest_failed,
     not_reconciled,
     oldest,
     pod_facts,
@@ -284,12 +285,13 @@ def _short_since(
 
 
 def _explanations(view: ClusterView, deployment: Deployment, pods: Sequence[Pod] | None = None) -> list[ObjectRef]:
-    """The current ReplicaSet, then the pods that are not ready."""
+    """The current ReplicaSet, then the pods that are not ready, then those that failed and were replaced."""
     if pods is None:
         pods = unready(view.pods_of(deployment))
     return [
         *(each.ref for each in _replica_sets(view, deployment)[:1]),
         *(pod.ref for pod in pods[:NAMED_PODS]),
+        *(pod.ref for pod in newest_failed(view.pods_of(deployment))),
     ]
 
 

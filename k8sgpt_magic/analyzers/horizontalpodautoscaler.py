@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from k8sgpt_magic.analyzers import analyzer
+from k8sgpt_magic.cluster.integrations import VerticalPodAutoscaler
 from k8sgpt_magic.cluster.resources import (
     Condition,
     Container,
@@ -106,7 +107,7 @@ _METRICS_SERVER = ObjectRef("Deployment", "kube-system", "metrics-server")
 
 @analyzer(
     HorizontalPodAutoscaler,
-    reads=[Deployment, StatefulSet, ReplicaSet, ReplicationController, Pod, Event],
+    reads=[Deployment, StatefulSet, ReplicaSet, ReplicationController, VerticalPodAutoscaler, Pod, Event],
     codes=[
         TARGET_MISSING, CANNOT_SCALE, METRICS_UNAVAILABLE, REQUEST_MISSING, CONTAINER_MISSING, AT_MAXIMUM,
         TARGET_NOT_READY, SHARED_TARGET, INVALID_BOUNDS,
@@ -149,6 +150,11 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
     for (_, target), autoscalers in by_target.items():
         if len(autoscalers) > 1 and target.name:
             yield from _shared(target, autoscalers)
+    for vertical in view.all(VerticalPodAutoscaler):
+        reference = vertical.spec.target_ref
+        target = ObjectRef(reference.kind, vertical.namespace, reference.name)
+        for autoscaler in by_target.get((_group_of(reference.api_version), target), ()):
+            yield from _against_vertical(autoscaler, vertical, target)
 
 
 def _target(autoscaler: HorizontalPodAutoscaler) -> ObjectRef:
@@ -158,7 +164,11 @@ def _target(autoscaler: HorizontalPodAutoscaler) -> ObjectRef:
 
 def _group(autoscaler: HorizontalPodAutoscaler) -> str:
     # The controller looks a target up by group and kind, whatever the version.
-    group, slash, _ = autoscaler.spec.scale_target_ref.api_version.partition("/")
+    return _group_of(autoscaler.spec.scale_target_ref.api_version)
+
+
+def _group_of(api_version: str) -> str:
+    group, slash, _ = api_version.partition("/")
     return group if slash else ""
 
 
@@ -222,6 +232,8 @@ def _no_metrics(
     api = _METRIC_REASONS.get(active.reason, "")
     because = [target]
     if "missing request for" in active.message:
+        # The template lacks it, however well its pods are.
+        because = []
         why = ", since a container lacks the resource request that its use is a share of"
     elif any(words in active.message for words in _PODS_UNKNOWN):
         why = f"; {api or 'the metrics API'} answers, and knows nothing of the target's pods"
@@ -366,4 +378,39 @@ def _shared(target: ObjectRef, autoscalers: list[HorizontalPodAutoscaler]) -> It
             f"{target.kind} {target.name} is also scaled by {joined(others)}.",
             evidence=[("spec.scaleTargetRef", f"{target.kind}/{target.name}")],
             masked=(target.name, *others),
+        )
+
+
+def _against_vertical(
+    autoscaler: HorizontalPodAutoscaler, vertical: VerticalPodAutoscaler, target: ObjectRef
+) -> Iterator[Finding]:
+    """A vertical autoscaler that changes the requests whose share is measured moves what this one scales by.
+
+    Source: https://github.com/kubernetes/autoscaler/blob/master/vertical-pod-autoscaler/docs/known-limitations.md
+    """
+    # With Off it only recommends.
+    if vertical.spec.update_policy.update_mode == "Off":
+        return
+    policies = vertical.spec.resource_policy.container_policies
+    changed = {name for each in policies if each.mode != "Off" for name in each.controlled_resources}
+    if all(each.container_name != "*" for each in policies):
+        # Containers without a policy of their own get both.
+        changed |= {"cpu", "memory"}
+    sources = (metric.resource or metric.container_resource for metric in autoscaler.spec.metrics)
+    measured = [each.name for each in sources if each and each.target.average_utilization is not None]
+    shared = sorted(changed & set(measured))
+    if shared:
+        yield SHARED_TARGET.finding(
+            autoscaler,
+            f"VerticalPodAutoscaler {vertical.name} changes the {joined(shared)} requests of {target.kind} "
+            f"{target.name}, and their use is measured as a share of them here.",
+            key=f"VerticalPodAutoscaler {vertical.name}",
+            evidence=[
+                ("spec.metrics", f"averageUtilization of {joined(measured)}"),
+                (
+                    f"VerticalPodAutoscaler {vertical.name} spec.updatePolicy.updateMode",
+                    vertical.spec.update_policy.update_mode or "not set",
+                ),
+            ],
+            masked=(target.name, vertical.name),
         )

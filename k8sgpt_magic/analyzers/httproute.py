@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from k8sgpt_magic.analyzers import analyzer
-from k8sgpt_magic.analyzers.service import is_scaled_to_zero, sends_nowhere
+from k8sgpt_magic.analyzers.service import down_since, is_scaled_to_zero, sends_nowhere
 from k8sgpt_magic.cluster import selectors
 from k8sgpt_magic.cluster.gateway import (
     GROUP,
@@ -338,6 +338,7 @@ def _backend(view: ClusterView, route: HTTPRoute, backend: BackendReference, pla
             route,
             f"Service {shown} {'is scaled to zero' if idle else 'has no ready endpoint'}.",
             key=shown,
+            since=down_since(view, service),
             severity="info" if idle else None,
             evidence=evidence,
             because=[service],

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from k8sgpt_magic.analyzers import analyzer
-from k8sgpt_magic.analyzers.service import is_scaled_to_zero, sends_nowhere
+from k8sgpt_magic.analyzers.service import down_since, is_scaled_to_zero, sends_nowhere
 from k8sgpt_magic.cluster.resources import (
     DaemonSet,
     Deployment,
@@ -250,6 +250,7 @@ def _no_ready_endpoints(view: ClusterView, ingress: Ingress, service: Service, p
         ingress,
         f"Service {service.name} {why}; to it {_lead(places)}.",
         key=service.name,
+        since=down_since(view, service),
         severity="info" if idle else None,
         evidence=[(_path(place), service.name) for place in places[:10]],
         because=[service],

@@ -166,7 +166,7 @@ def _stuck(view: ClusterView, job: Job, admission: Admission) -> Iterator[Findin
         (each.metadata.creation_timestamp for each in pods if each.metadata.creation_timestamp), default=None
     )
     since = max((time for time in (started, newest) if time), default=None)
-    if not view.older_than(since, STUCK_GRACE) or any(is_ready(pod) for pod in unfinished):
+    if not view.older_than(since, STUCK_GRACE) or any(is_ready(pod) or _works(pod) for pod in unfinished):
         return
     if unfinished:
         what = f"not ready {'is' if len(unfinished) == 1 else 'are'} {joined(pod.name for pod in unfinished)}"
@@ -179,6 +179,15 @@ def _stuck(view: ClusterView, job: Job, admission: Admission) -> Iterator[Findin
         since=since,
         evidence=[("status.active", status.active), ("status.ready", status.ready), *view.events(job)[:3]],
         because=unfinished[:5],
+    )
+
+
+def _works(pod: Pod) -> bool:
+    """Whether a container of a pod works on while others have done their part; such a pod is not ready."""
+    statuses = pod.status.container_statuses
+    return any(each.state.running for each in statuses) and all(
+        each.ready or (each.state.terminated is not None and each.state.terminated.exit_code == 0)
+        for each in statuses
     )
 
 

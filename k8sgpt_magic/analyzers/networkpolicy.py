@@ -21,6 +21,7 @@ from k8sgpt_magic.cluster.resources import (
     LabelSelector,
     Namespace,
     NetworkPolicy,
+    NetworkPolicyEgressRule,
     NetworkPolicyPeer,
     NetworkPolicyPort,
     Pod,
@@ -85,7 +86,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 yield from _ports(policy, selected[policy.name])
             else:
                 yield from _selects_nothing(lookup, policy)
-        yield from _without_dns(policies, selected)
+        yield from _without_dns(lookup, policies, selected)
 
 
 class _Lookup:
@@ -153,6 +154,29 @@ class _Lookup:
                 )
         return self._exists[key]
 
+    def may_have_name_server(self, namespace: str, peer: NetworkPolicyPeer) -> bool:
+        """Whether a name server may be in what a peer of a policy in this namespace means."""
+        homes = self._name_servers
+        if peer.ip_block is not None or not homes or not self.view.readable(Namespace):
+            return True
+        if peer.namespace_selector is None:
+            return namespace in homes
+        return bool(homes & {*self._chosen(peer.namespace_selector)})
+
+    @cached_property
+    def _name_servers(self) -> set[str]:
+        """The namespaces with pods that serve names; none where that is not known."""
+        if not self.view.readable(Pod):
+            return set()
+        return {
+            each.namespace
+            for each in self.view.everything()
+            if isinstance(each, Pod)
+            for container in each.spec.containers
+            for port in container.ports
+            if port.container_port == 53 or port.name.startswith("dns")
+        }
+
     def _chosen(self, selector: LabelSelector) -> list[str]:
         key = _text(selector)
         if key not in self._namespaces:
@@ -213,7 +237,7 @@ def _is_for(policy: NetworkPolicy, direction: str) -> bool:
     return direction == "Ingress" or bool(policy.spec.egress)
 
 
-def _without_dns(policies: list[NetworkPolicy], selected: dict[str, list[Pod]]) -> Iterator[Finding]:
+def _without_dns(lookup: _Lookup, policies: list[NetworkPolicy], selected: dict[str, list[Pod]]) -> Iterator[Finding]:
     """Pods are isolated by all policies together, so only all together can forget port 53."""
     isolating = [policy for policy in policies if _is_for(policy, "Egress")]
     with_dns: set[str] = set()
@@ -222,7 +246,7 @@ def _without_dns(policies: list[NetworkPolicy], selected: dict[str, list[Pod]]) 
     seen: set[tuple[int, bool, bool]] = set()
     for policy in isolating:
         pods = selected[policy.name]
-        allows_dns = any(_allows_dns(rule.ports) for rule in policy.spec.egress)
+        allows_dns = any(_allows_dns(lookup, policy.namespace, rule) for rule in policy.spec.egress)
         # A second policy that does the same to the same pods changes nothing.
         effect = (id(pods), allows_dns, bool(policy.spec.egress))
         if effect in seen:
@@ -255,9 +279,14 @@ def _without_dns(policies: list[NetworkPolicy], selected: dict[str, list[Pod]]) 
         )
 
 
-def _allows_dns(ports: tuple[NetworkPolicyPort, ...]) -> bool:
-    if not ports:
-        return True
+def _allows_dns(lookup: _Lookup, namespace: str, rule: NetworkPolicyEgressRule) -> bool:
+    if rule.ports:
+        # Who names the port of name servers knows where they are.
+        return _has_dns_port(rule.ports)
+    return not rule.to or any(lookup.may_have_name_server(namespace, peer) for peer in rule.to)
+
+
+def _has_dns_port(ports: tuple[NetworkPolicyPort, ...]) -> bool:
     for port in ports:
         if port.protocol not in (None, "", "UDP", "TCP"):
             continue

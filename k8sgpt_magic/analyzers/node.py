@@ -63,7 +63,7 @@ CONDITION_UNKNOWN = Code(
 PROBLEM_DETECTED = Code(
     "NodeProblemDetected",
     "warning",
-    "Node Problem Detector found a fault in the node's kernel, file system, kubelet or container runtime.",
+    "A monitor on the node found a fault in its kernel, file system, kubelet or container runtime.",
     "https://kubernetes.io/docs/tasks/debug/debug-cluster/monitor-node-health/",
 )
 LEASE_STALE = Code(
@@ -121,21 +121,29 @@ PRESSURES = {"MemoryPressure": MEMORY_PRESSURE, "DiskPressure": DISK_PRESSURE, "
 
 DETECTED_PROBLEMS = frozenset(
     {
+        "ContainerRuntimeProblem",
         "ContainerRuntimeUnhealthy",
         "CorruptDockerOverlay2",
         "CperHardwareErrorFatal",
+        "FilesystemCorruptionProblem",
         "FrequentContainerdRestart",
         "FrequentDockerRestart",
         "FrequentKubeletRestart",
         "FrequentUnregisterNetDevice",
         "KernelDeadlock",
+        "KubeletProblem",
         "KubeletUnhealthy",
         "NTPProblem",
         "ReadonlyFilesystem",
         "XfsShutdown",
     }
 )
-"""Condition types of Node Problem Detector's own monitors, all of which mean trouble when True.
+"""Condition types of Node Problem Detector's monitors (its own, and those of AKS), which mean trouble when True."""
+
+REQUIRED_CONDITIONS = frozenset(
+    {"AcceleratedHardwareReady", "ContainerRuntimeReady", "KernelReady", "NetworkingReady", "StorageReady"}
+)
+"""Condition types of the node monitoring agent of EKS, which mean trouble when False.
 
 Other custom types are not judged: some are healthy when True, some when False, and nothing says which.
 """
@@ -291,14 +299,17 @@ def _condition_unknown(node: Node) -> Iterator[Finding]:
 
 def _problem_detected(node: Node) -> Iterator[Finding]:
     for each in node.status.conditions:
-        if each.status == "True" and each.type in DETECTED_PROBLEMS:
+        if (each.status == "True" and each.type in DETECTED_PROBLEMS) or (
+            each.status == "False" and each.type in REQUIRED_CONDITIONS
+        ):
+            reports = f"reports {each.type}" if each.status == "True" else f"says that {each.type} does not hold"
             yield PROBLEM_DETECTED.finding(
                 node,
-                f"Node Problem Detector reports {each.type}: "
+                f"{'Node Problem Detector' if each.status == 'True' else 'The node monitoring agent'} {reports}: "
                 f"{sentence(each.message or each.reason or 'no reason given')}",
                 key=each.type,
                 since=each.last_transition_time,
-                evidence=[(f"status.conditions[{each.type}]", f"True {each.reason}: {each.message}")],
+                evidence=[(f"status.conditions[{each.type}]", f"{each.status} {each.reason}: {each.message}")],
             )
 
 

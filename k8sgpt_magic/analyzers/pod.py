@@ -6,9 +6,12 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
+
+from msgspec.structs import replace
 
 from k8sgpt_magic.analyzers import analyzer
 from k8sgpt_magic.cluster.resources import (
@@ -20,6 +23,7 @@ from k8sgpt_magic.cluster.resources import (
     Job,
     Node,
     ObjectRef,
+    OwnerReference,
     PersistentVolumeClaim,
     Pod,
     PodStatus,
@@ -51,7 +55,10 @@ SCHEDULING_GATED = Code(
     f"{_SCHEDULING}pod-scheduling-readiness/",
 )
 NOT_SCHEDULED = Code(
-    "PodNotScheduled", "warning", "The scheduler has not looked at this pod, as if it were not running.", _DEBUG
+    "PodNotScheduled",
+    "warning",
+    "The scheduler has not looked at this pod, as if it were not running, or has failed while it looked for a node.",
+    _DEBUG,
 )
 EVICTED = Code(
     "PodEvicted",
@@ -147,16 +154,24 @@ SERVICE_ACCOUNT_MISSING = Code(
 
 # A pod that has just been made or scheduled is given this long (seconds) before its waiting is a problem.
 START_GRACE = 120
+# Mounts and sandboxes that fail at first often work at the next try, a few seconds later.
+RETRY_GRACE = 60
 # Pulling a large image, or attaching a volume, takes minutes without anything being wrong.
 CREATION_GRACE = 600
 # A container that has just started is not ready before its first probes have passed.
 READY_GRACE = 120
-INIT_GRACE = 1800
+# Autoscalers give up on a new node after some 15 minutes; most clouds take less than five.
+SCALE_UP_GRACE = 600
+# As long as a rollout may take that waits for it, unless its Deployment says otherwise.
+INIT_GRACE = 600
+# What a failed step of a workflow tells is news for a day.
+STEP_GRACE = 86_400
 # Past its own grace period, the kubelet and the API server need a little to remove a pod.
 TERMINATION_GRACE = 60
 # What happened longer ago says little about now.
 RECENT = 3600
 MANY_RESTARTS = 3
+MANY_FAILURES = 3
 
 _PULL = {"ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"} | {
     "RegistryUnavailable",
@@ -173,6 +188,11 @@ _CONTAINER_ERRORS = {
 _STARTING = {"", "ContainerCreating", "PodInitializing"}
 _MOUNT_EVENTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "VolumeFailedMount")
 _SANDBOX_EVENTS = ("FailedCreatePodSandBox", "NetworkNotReady", "FailedPodSandBoxStatus", "CNIError")
+# What the kubelet says once the volumes are mounted and the sandbox is there.
+_CREATED_EVENTS = ("Pulling", "Pulled", "Created", "Started")
+# What cluster-autoscaler and Karpenter say when they make a node for a pod.
+_SCALE_UP_EVENTS = ("TriggeredScaleUp", "Nominated")
+_KILLED_BY = re.compile(r"failed (liveness|startup) probe")
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
 
 
@@ -204,6 +224,8 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 yield from _not_running(view, pod)
             if _has_restarts(status):
                 yield from _restarted(view, pod)
+            if status.ephemeral_container_statuses:
+                yield from _debugging(view, pod)
         account = (pod.metadata.namespace, pod.spec.service_account_name)
         if account not in accounts:
             accounts[account] = bool(account[1]) and view.missing(ServiceAccount, *account)
@@ -307,7 +329,7 @@ def _failed(view: ClusterView, pod: Pod) -> Iterator[Finding]:
                 f"The container has ended: {_ending(terminated)}",
                 container=each.name,
                 since=terminated.finished_at,
-                evidence=[*_terminated_evidence(each, "state", terminated), *view.events(pod)[:3]],
+                evidence=[*_terminated_evidence(pod, each, "state", terminated), *view.events(pod)[:3]],
                 severity=severity,
             )
 
@@ -327,8 +349,37 @@ def _severity_of_the_ended(view: ClusterView, pod: Pod) -> Severity | None:
             if each.status == "True" and each.type in ("Failed", "FailureTarget"):
                 return "warning"
         return "info"
-    # Controllers replace a failed pod; what stays behind is a trace, of use for as long as it is fresh.
-    return "info"
+    # Workflows, pipelines and the like run a pod once, and nobody replaces it.
+    if pod.spec.restart_policy in ("Never", "OnFailure") and not view.older_than(_ended_at(pod), STEP_GRACE):
+        return "warning"
+    # Other controllers replace a failed pod; what stays behind is a trace, of use for as long as it is fresh. Where
+    # those that take its place fail as well, the last of them speaks for all.
+    times, newest = view.kept("pods that failed lately by controller", _failed_lately)[_controller_key(pod, owner)]
+    return "warning" if times >= MANY_FAILURES and newest == pod.name else "info"
+
+
+def _controller_key(pod: Pod, owner: OwnerReference) -> tuple[str, str, str]:
+    return pod.namespace, owner.kind, owner.name
+
+
+def _failed_lately(view: ClusterView) -> defaultdict[tuple[str, str, str], tuple[int, str]]:
+    """How many pods of each controller have failed lately, and the name of the newest of them."""
+    found: defaultdict[tuple[str, str, str], list[Pod]] = defaultdict(list)
+    for pod in view.all(Pod):
+        if pod.status.phase == "Failed" and not view.older_than(_ended_at(pod), RECENT):
+            for owner in pod.metadata.owner_references:
+                if owner.controller:
+                    found[_controller_key(pod, owner)].append(pod)
+    newest = {
+        key: (len(pods), max(pods, key=lambda pod: (str(pod.metadata.creation_timestamp or ""), pod.name)).name)
+        for key, pods in found.items()
+    }
+    return defaultdict(lambda: (0, ""), newest)
+
+
+def _ended_at(pod: Pod) -> datetime | None:
+    ends = (each.state.terminated.finished_at for each in _statuses(pod) if each.state.terminated)
+    return max((time for time in ends if time), default=pod.status.start_time)
 
 
 def _unknown(view: ClusterView, pod: Pod) -> Finding:
@@ -401,14 +452,42 @@ def _not_scheduled(view: ClusterView, pod: Pod) -> Iterator[Finding]:
             if pod.status.nominated_node_name
             else ""
         )
+        scale_up = _scale_up(view, pod)
+        adding = f" An autoscaler has been adding a node for {ago(view.age(scale_up.last_seen))}." if scale_up else ""
         yield UNSCHEDULABLE.finding(
             pod,
-            f"No node fits the pod: {sentence(scheduled.message)}{preempting}",
+            f"No node fits the pod: {sentence(scheduled.message)}{preempting}{adding}",
             since=scheduled.last_transition_time or pod.metadata.creation_timestamp,
-            evidence=[*evidence, *view.events(pod, "FailedScheduling", "NotTriggerScaleUp")[:3]],
+            evidence=[
+                *evidence,
+                *([scale_up] if scale_up else []),
+                *view.events(pod, "FailedScheduling", "NotTriggerScaleUp")[:3],
+            ],
             because=waiting_for,
             masked=(pod.status.nominated_node_name,),
+            severity="warning" if scale_up else None,
         )
+    elif scheduled.reason == "SchedulerError":
+        # The scheduler has tried and failed: a volume was not provisioned in time, say. It tries again.
+        since = scheduled.last_transition_time or pod.metadata.creation_timestamp
+        if view.older_than(since, START_GRACE):
+            yield NOT_SCHEDULED.finding(
+                pod,
+                f"The scheduler fails on the pod: {sentence(scheduled.message or 'it does not say why')}",
+                since=since,
+                evidence=[*evidence, *view.events(pod, "FailedScheduling")[:3]],
+                because=_unusable_claims(view, pod),
+            )
+
+
+def _scale_up(view: ClusterView, pod: Pod) -> Event | None:
+    """The event of an autoscaler that is making a node for a pod, unless it is old or was taken back."""
+    events = view.events(pod, *_SCALE_UP_EVENTS, "NotTriggerScaleUp", type="")
+    newest = events[0] if events else None
+    is_under_way = (
+        newest and newest.reason in _SCALE_UP_EVENTS and not view.older_than(newest.last_seen, SCALE_UP_GRACE)
+    )
+    return newest if is_under_way else None
 
 
 def _unusable_claims(view: ClusterView, pod: Pod) -> list[ObjectRef]:
@@ -425,7 +504,7 @@ def _waiting_as_a_whole(view: ClusterView, pod: Pod) -> Iterator[Finding]:
     """A pod on a node whose containers give no reason of their own: its volumes, its sandbox, its node, its gates."""
     started = pod.status.start_time or pod.metadata.creation_timestamp
     if pod.status.phase != "Running":
-        if events := _recent(view, view.events(pod, *_SANDBOX_EVENTS)):
+        if events := _still_failing(view, pod, *_SANDBOX_EVENTS):
             yield SANDBOX_FAILED.finding(
                 pod,
                 f"The sandbox of the pod cannot be made: {sentence(events[0].message)}",
@@ -434,7 +513,7 @@ def _waiting_as_a_whole(view: ClusterView, pod: Pod) -> Iterator[Finding]:
                 because=_node_ref(pod) if _node_trouble(view, pod) else (),
                 masked=(pod.spec.node_name,),
             )
-        elif events := _recent(view, view.events(pod, *_MOUNT_EVENTS)):
+        elif events := _still_failing(view, pod, *_MOUNT_EVENTS):
             yield MOUNT_FAILED.finding(
                 pod,
                 f"A volume cannot be mounted: {sentence(events[0].message)}",
@@ -460,6 +539,8 @@ def _waiting_as_a_whole(view: ClusterView, pod: Pod) -> Iterator[Finding]:
     if ready is None or ready.status == "True" or not view.older_than(since, READY_GRACE):
         return
     node = _node_trouble(view, pod)
+    if not node and (_is_partly_done(pod) or _is_coming_up(view, pod)):
+        return
     why = (
         f"node {pod.spec.node_name} {node}"
         if node
@@ -473,6 +554,40 @@ def _waiting_as_a_whole(view: ClusterView, pod: Pod) -> Iterator[Finding]:
         because=_node_ref(pod) if node else (),
         masked=(pod.spec.node_name,),
     )
+
+
+def _still_failing(view: ClusterView, pod: Pod, *reasons: str) -> list[Event]:
+    """The recent events of these reasons, unless the kubelet has got over them or may at its next try."""
+    events = _recent(view, view.events(pod, *reasons))
+    began = min((time for event in events if (time := event.first_seen)), default=None)
+    if not events or (began and not view.older_than(began, RETRY_GRACE)):
+        return []
+    later = view.events(pod, *_CREATED_EVENTS, type="Normal")
+    got_on, failed = later[0].last_seen if later else None, events[0].last_seen
+    return [] if got_on and failed and got_on > failed else events
+
+
+def _is_partly_done(pod: Pod) -> bool:
+    """Whether some containers have done their work and will not be started again, and the others are ready."""
+    return pod.spec.restart_policy in ("Never", "OnFailure") and all(
+        each.ready or (each.state.terminated is not None and each.state.terminated.exit_code == 0)
+        for each in pod.status.container_statuses
+    )
+
+
+def _is_coming_up(view: ClusterView, pod: Pod) -> bool:
+    """Whether a container that runs and is not ready has time left for that, by its own probes."""
+    return any(
+        not each.ready and each.state.running is not None and _still_starting(view, _spec_of(pod, each), each)
+        for each in pod.status.container_statuses
+    )
+
+
+def _debugging(view: ClusterView, pod: Pod) -> Iterator[Finding]:
+    """Ephemeral containers that do not start. How a debugging session ended says nothing about the pod."""
+    for status in pod.status.ephemeral_container_statuses:
+        for finding in _waiting(view, pod, _spec_of(pod, status), status):
+            yield replace(finding, severity="warning")
 
 
 # --- one container ---------------------------------------------------------------------------------------
@@ -489,7 +604,7 @@ def _containers_in_trouble(pod: Pod) -> Iterator[tuple[Container, ContainerStatu
         if is_sidecar and status.state.running and status.started is not False and status.ready:
             continue
         yield spec, status, not is_sidecar
-    for status in chain(pod.status.container_statuses, pod.status.ephemeral_container_statuses):
+    for status in pod.status.container_statuses:
         if not status.ready:
             yield _spec_of(pod, status), status, False
 
@@ -516,7 +631,7 @@ def _container(
                 f"The container has ended: {_ending(terminated)}{_limit_of(container) if oom else ''}",
                 container=container.name,
                 since=terminated.finished_at,
-                evidence=[*_terminated_evidence(status, "state", terminated), *view.events(pod)[:3]],
+                evidence=[*_terminated_evidence(pod, status, "state", terminated), *view.events(pod)[:3]],
                 severity=_severity_of_terminated(view, pod, status),
             )
     elif running is not None and is_init:
@@ -545,7 +660,7 @@ def _waiting(view: ClusterView, pod: Pod, container: Container, status: Containe
     waiting = status.state.waiting
     if waiting is None or waiting.reason in _STARTING:
         return
-    path = f"status.containerStatuses[{container.name}].state.waiting"
+    path = f"{_path(pod, status)}.state.waiting"
     evidence: list[tuple[str, object] | Event] = [(f"{path}.reason", waiting.reason)]
     if waiting.message:
         evidence.append((f"{path}.message", waiting.message))
@@ -574,18 +689,20 @@ def _waiting(view: ClusterView, pod: Pod, container: Container, status: Containe
         )
     elif waiting.reason == "CrashLoopBackOff":
         last = status.last_state.terminated
-        yield (CRASH_LOOP).finding(
+        kills = _probe_kills(view, pod, container)
+        yield CRASH_LOOP.finding(
             pod,
             f"The container ends soon after each start, {count(status.restart_count, 'restart')} so far"
             + (f". The last time: {_ending(last)}" if last else f": {said or 'it says nothing.'}")
-            + (_limit_of(container) if last and last.reason == "OOMKilled" else ""),
+            + (_limit_of(container) if last and last.reason == "OOMKilled" else "")
+            + _killed_by(kills),
             container=container.name,
             since=since or (last.started_at if last else None),
             evidence=[
                 *evidence,
-                (f"status.containerStatuses[{container.name}].restartCount", status.restart_count),
-                *(_terminated_evidence(status, "lastState", last) if last else ()),
-                *view.events(pod, "Unhealthy", "Killing", "FailedPostStartHook")[:3],
+                (f"{_path(pod, status)}.restartCount", status.restart_count),
+                *(_terminated_evidence(pod, status, "lastState", last) if last else ()),
+                *(kills[:3] or view.events(pod, "Unhealthy", "FailedPostStartHook")[:3]),
             ],
         )
     elif waiting.reason == "CreateContainerConfigError":
@@ -615,8 +732,7 @@ def _running_and_not_ready(
     events = _recent(
         view, [event for event in view.events(pod, "Unhealthy", "ProbeWarning") if _is_about(event, container)]
     )
-    started = status.state.running.started_at if status.state.running else None
-    if not events or _still_starting(view, container, started):
+    if not events or _still_starting(view, container, status):
         return
     kind = next(
         (kind for kind in ("Startup", "Liveness", "Readiness") if events[0].message.startswith(kind)), "Readiness"
@@ -646,13 +762,14 @@ def _running_and_not_ready(
     )
 
 
-def _still_starting(view: ClusterView, container: Container, started: datetime | None) -> bool:
-    """Whether a container may still be on its way up, by what its own probes allow."""
+def _still_starting(view: ClusterView, container: Container, status: ContainerStatus) -> bool:
+    """Whether a container may still be on its way up, by what its own probes allow, or in its first minutes."""
     probe = container.startup_probe or container.readiness_probe
+    started = status.state.running.started_at if status.state.running else None
     if started is None or probe is None:
         return False
     allowed = probe.initial_delay_seconds + probe.period_seconds * probe.failure_threshold
-    return not view.older_than(started, max(30, allowed))
+    return not view.older_than(started, max(30 if status.restart_count else READY_GRACE, allowed))
 
 
 def _restarted(view: ClusterView, pod: Pod) -> Iterator[Finding]:
@@ -668,8 +785,8 @@ def _restarted(view: ClusterView, pod: Pod) -> Iterator[Finding]:
             Container(),
         )
         evidence = [
-            (f"status.containerStatuses[{status.name}].restartCount", status.restart_count),
-            *_terminated_evidence(status, "lastState", last),
+            (f"{_path(pod, status)}.restartCount", status.restart_count),
+            *_terminated_evidence(pod, status, "lastState", last),
         ]
         when = f"{ago(view.age(last.finished_at))} ago, {count(status.restart_count, 'restart')} so far"
         if last.reason == "OOMKilled":
@@ -681,24 +798,44 @@ def _restarted(view: ClusterView, pod: Pod) -> Iterator[Finding]:
                 evidence=[*evidence, *view.events(pod, "OOMKilling")[:1]],
                 because=_node_ref(pod) if _has_pressure(view, pod) else (),
             )
-        elif status.restart_count >= MANY_RESTARTS and last.exit_code != 0:
-            killed = view.events(pod, "Killing", "Unhealthy")
-            yield RESTARTING.finding(
-                pod,
-                f"The container was restarted {when}. The last time: {_ending(last)}",
-                container=status.name,
-                since=last.finished_at,
-                evidence=[*evidence, *killed[:3]],
-            )
+        elif status.restart_count >= MANY_RESTARTS:
+            kills = _probe_kills(view, pod, container)
+            # A program that is told to end by a probe often does so properly.
+            if last.exit_code != 0 or kills:
+                yield RESTARTING.finding(
+                    pod,
+                    f"The container was restarted {when}. The last time: {_ending(last)}{_killed_by(kills)}",
+                    container=status.name,
+                    since=last.finished_at,
+                    evidence=[*evidence, *(kills or view.events(pod, "Unhealthy"))[:3]],
+                )
+
+
+def _probe_kills(view: ClusterView, pod: Pod, container: Container) -> list[Event]:
+    """What the kubelet says of the liveness or startup probe that makes it restart a container, if one does.
+
+    Killing is a Normal event, and of the kubelet's other reasons to kill a container none speaks of a probe.
+    """
+    about = [event for event in view.events(pod, "Killing", "Unhealthy", type="") if _is_about(event, container)]
+    kills = [
+        event for event in _recent(view, about) if event.reason == "Killing" and _KILLED_BY.search(event.message)
+    ]
+    failures = [event for event in _recent(view, about) if event.message.startswith(("Liveness", "Startup"))]
+    return [*failures[:2], *kills[:1]] if kills else []
+
+
+def _killed_by(kills: list[Event]) -> str:
+    """``kills`` end with the event of the kill itself."""
+    if not kills or not (found := _KILLED_BY.search(kills[-1].message)):
+        return ""
+    return f" Its {found[1]} probe fails and has it restarted: {sentence(kills[0].message)}"
 
 
 # --- facts about pods ------------------------------------------------------------------------------------
 
 
 def _statuses(pod: Pod) -> Iterator[ContainerStatus]:
-    return chain(
-        pod.status.init_container_statuses, pod.status.container_statuses, pod.status.ephemeral_container_statuses
-    )
+    return chain(pod.status.init_container_statuses, pod.status.container_statuses)
 
 
 def _since_not_ready(pod: Pod) -> datetime | None:
@@ -829,10 +966,21 @@ def _ending(terminated: ContainerStateTerminated) -> str:
     return f"{words}: {sentence(terminated.message)}" if terminated.message else f"{words}."
 
 
+def _path(pod: Pod, status: ContainerStatus) -> str:
+    """Where in the pod the status of a container stands."""
+    for field, statuses in (
+        ("initContainerStatuses", pod.status.init_container_statuses),
+        ("ephemeralContainerStatuses", pod.status.ephemeral_container_statuses),
+    ):
+        if any(each is status for each in statuses):
+            return f"status.{field}[{status.name}]"
+    return f"status.containerStatuses[{status.name}]"
+
+
 def _terminated_evidence(
-    status: ContainerStatus, state: str, terminated: ContainerStateTerminated
+    pod: Pod, status: ContainerStatus, state: str, terminated: ContainerStateTerminated
 ) -> list[tuple[str, object]]:
-    path = f"status.containerStatuses[{status.name}].{state}.terminated"
+    path = f"{_path(pod, status)}.{state}.terminated"
     facts: list[tuple[str, object]] = [(f"{path}.exitCode", terminated.exit_code)]
     if terminated.reason:
         facts.append((f"{path}.reason", terminated.reason))

@@ -34,6 +34,7 @@ from k8sgpt_magic.diagnosis.workloads import (
     is_failing,
     is_past,
     names_in,
+    newest_failed,
     oldest,
     pod_facts,
     refusal_events,
@@ -216,7 +217,7 @@ def _not_ready(view: ClusterView, replica_set: ReplicaSet) -> Iterator[Finding]:
             *pod_facts(pods),
             *view.events(replica_set),
         ],
-        because=[pod.ref for pod in pods[:NAMED_PODS]],
+        because=[pod.ref for pod in (*pods[:NAMED_PODS], *newest_failed(view.owned_by(replica_set, Pod)))],
     )
 
 

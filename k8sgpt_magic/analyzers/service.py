@@ -22,7 +22,7 @@ from k8sgpt_magic.cluster.resources import (
     StatefulSet,
 )
 from k8sgpt_magic.cluster.view import ClusterView, condition
-from k8sgpt_magic.diagnosis.workloads import is_failing, is_ready, unready_since, with_troubles
+from k8sgpt_magic.diagnosis.workloads import is_brand_new, is_failing, is_ready, unready_since, with_troubles
 from k8sgpt_magic.findings import Code, Finding, Severity
 from k8sgpt_magic.wording import ago, count, joined, sentence
 
@@ -118,7 +118,23 @@ def sends_nowhere(view: ClusterView, service: Service) -> bool:
     pods = _pods(view, service) if knows_pods else []
     if _has_ready_endpoint(view, service, pods):
         return False
-    return view.older_than(_since(pods) or service.metadata.creation_timestamp, GRACE)
+    return view.older_than(_since(pods) or service.metadata.creation_timestamp, _grace(view, pods))
+
+
+def down_since(view: ClusterView, service: Service) -> datetime | None:
+    """Since when no pod behind a Service has been ready, where its pods tell."""
+    if not service.spec.selector or not view.readable(Pod, service.namespace):
+        return None
+    return _since(_pods(view, service))
+
+
+def _grace(view: ClusterView, pods: Sequence[Pod]) -> int:
+    """How long no pod may be ready: a first rollout has images to pull, and what ran before has none."""
+    is_first = pods and all(
+        is_brand_new(view, pod, UNREADY_GRACE) and not is_failing(pod) and not pod.metadata.deletion_timestamp
+        for pod in pods
+    )
+    return UNREADY_GRACE if is_first else GRACE
 
 
 def is_scaled_to_zero(view: ClusterView, service: Service) -> bool:
@@ -145,7 +161,7 @@ def _with_pods(view: ClusterView, service: Service, pods: list[Pod]) -> Iterator
         if not _has_ready_endpoint(view, service, pods):
             if len(unready) < len(pods):
                 yield from _not_in_slices(view, service, [pod for pod in pods if is_ready(pod)])
-            elif view.older_than(_since(unready), GRACE):
+            elif view.older_than(_since(unready), _grace(view, unready)):
                 yield _none_ready(view, service, unready)
         elif unready:
             yield from _some_not_ready(view, service, unready, len(pods))

@@ -43,6 +43,7 @@ DRIVER_MISSING = Code(
 )
 
 ANNOTATION = "storageclass.kubernetes.io/is-default-class"
+_OLD_ANNOTATION = "storageclass.beta.kubernetes.io/is-default-class"
 # https://kubernetes.io/docs/concepts/storage/volumes/#migrating-to-csi-drivers-from-in-tree-plugins
 _MIGRATED = {
     "kubernetes.io/aws-ebs": "ebs.csi.aws.com",
@@ -68,7 +69,9 @@ _REMOVED = {
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """StorageClasses: the default one, and whether somebody provisions for each."""
     classes = list(view.all(StorageClass))
-    defaults = [each for each in classes if each.metadata.annotations.get(ANNOTATION) == "true"]
+    defaults = [
+        each for each in classes if "true" in map(each.metadata.annotations.get, (ANNOTATION, _OLD_ANNOTATION))
+    ]
     if not defaults and view.readable(StorageClass):
         yield NO_DEFAULT.finding(
             ObjectRef("StorageClass", "", "default"),

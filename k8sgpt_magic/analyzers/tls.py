@@ -14,9 +14,17 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from k8sgpt_magic.analyzers import analyzer
-from k8sgpt_magic.cluster.resources import Ingress, ObjectRef, TLSSecret
+from k8sgpt_magic.cluster.resources import (
+    Ingress,
+    MutatingWebhookConfiguration,
+    ObjectRef,
+    Pod,
+    Service,
+    TLSSecret,
+    ValidatingWebhookConfiguration,
+)
 from k8sgpt_magic.cluster.view import ClusterView
-from k8sgpt_magic.diagnosis.certificates import Certificate, NoCertificate, chain_of, covers
+from k8sgpt_magic.diagnosis.certificates import Certificate, NoCertificate, chain_of, covers, is_trusted
 from k8sgpt_magic.findings import Code, Finding
 from k8sgpt_magic.wording import ago, joined
 
@@ -37,20 +45,26 @@ WRONG_HOST = Code(
     "An Ingress uses the certificate for a host that it is not valid for, so clients refuse it there.",
     _INGRESS,
 )
+WEBHOOK_UNTRUSTED = Code(
+    "TLSWebhookUntrusted",
+    "critical",
+    "The pods of an admission webhook serve with this certificate, and the API server's CA bundle does not fit it.",
+    "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#contacting-the-webhook",
+)
 
 SOON = 14 * 24 * 3600
 
 
 @analyzer(
     TLSSecret,
-    reads=[Ingress],
-    codes=[EXPIRED, EXPIRES_SOON, NOT_YET_VALID, UNREADABLE, WRONG_HOST],
+    reads=[Ingress, Pod, Service, MutatingWebhookConfiguration, ValidatingWebhookConfiguration],
+    codes=[EXPIRED, EXPIRES_SOON, NOT_YET_VALID, UNREADABLE, WRONG_HOST, WEBHOOK_UNTRUSTED],
     default=False,
     name="TLS",
     group="Security",
 )
 def analyze(view: ClusterView) -> Iterator[Finding]:
-    """Certificates in Secrets: expired, about to expire, or used for other hosts than theirs."""
+    """Certificates in Secrets: expired, about to expire, or used where they are not valid or not trusted."""
     hosts = _hosts(view)
     for secret in view.all(TLSSecret):
         ref = ObjectRef("Secret", secret.namespace, secret.name)
@@ -67,6 +81,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
             continue
         yield from _validity(view, ref, chain)
         yield from _wrong_hosts(ref, chain[0], hosts.get((secret.namespace, secret.name), {}))
+    yield from _webhooks_untrusted(view)
 
 
 def _validity(view: ClusterView, ref: ObjectRef, chain: list[Certificate]) -> Iterator[Finding]:
@@ -127,6 +142,54 @@ def _hosts(view: ClusterView) -> dict[tuple[str, str], dict[str, str]]:
             for host in tls.hosts:
                 found[ingress.namespace, tls.secret_name][host] = ingress.name
     return found
+
+
+def _webhooks_untrusted(view: ClusterView) -> Iterator[Finding]:
+    """Certificates that the pods behind webhooks mount, and that the webhooks' CA bundles do not fit."""
+    secrets = {(each.namespace, each.name): each for each in view.all(TLSSecret)}
+    configurations: tuple[MutatingWebhookConfiguration | ValidatingWebhookConfiguration, ...] = (
+        *view.all(MutatingWebhookConfiguration),
+        *view.all(ValidatingWebhookConfiguration),
+    )
+    for configuration in configurations:
+        for webhook in configuration.webhooks:
+            target, bundle = webhook.client_config.service, webhook.client_config.ca_bundle
+            service = view.get(Service, target.namespace, target.name) if target and webhook.rules else None
+            if service is None or not bundle:
+                continue
+            names = _mounted(view, service)
+            mounted = [secret for name in names if (secret := secrets.get((service.namespace, name)))]
+            # A pod may mount certificates for other ends, so one that fits is enough.
+            if not mounted or any(_fits(secret, bundle) for secret in mounted):
+                continue
+            yield WEBHOOK_UNTRUSTED.finding(
+                ObjectRef("Secret", mounted[0].namespace, mounted[0].name),
+                f"Neither it nor its issuer is in the caBundle of webhook {webhook.name} ({configuration.ref}), so "
+                f"the API server refuses to talk to Service {service.namespace}/{service.name}.",
+                key=f"{configuration.kind} {configuration.name} {webhook.name}",
+                severity="warning" if webhook.failure_policy == "Ignore" else None,
+                evidence=[
+                    (f"{configuration.ref} webhooks[{webhook.name}].clientConfig.caBundle", "does not fit"),
+                    (f"Pod spec.volumes behind Service {service.namespace}/{service.name}", joined(names)),
+                ],
+                masked=[webhook.name, configuration.name, service.namespace, service.name, *names],
+            )
+
+
+def _mounted(view: ClusterView, service: Service) -> list[str]:
+    """The Secrets that the pods behind a Service mount."""
+    pods = view.pods_matching(service.namespace, service.spec.selector) if service.spec.selector else []
+    running = [pod for pod in pods if pod.status.phase == "Running"]
+    volumes = (volume.secret for pod in running for volume in pod.spec.volumes)
+    return sorted({volume.secret_name for volume in volumes if volume is not None and volume.secret_name})
+
+
+def _fits(secret: TLSSecret, bundle: str) -> bool:
+    try:
+        return is_trusted(base64.b64decode(secret.data.tls_crt), base64.b64decode(bundle))
+    except (NoCertificate, ValueError):
+        # What holds no certificate is told elsewhere.
+        return True
 
 
 def _day(time: datetime) -> str:

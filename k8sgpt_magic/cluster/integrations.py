@@ -1,6 +1,8 @@
-"""Kinds of projects that many clusters run: KEDA, policy reports, cert-manager, Argo CD, Flux, Prometheus Operator.
+"""Kinds of projects that many clusters run: KEDA, VPA, policy reports, cert-manager, Argo CD, Flux, the Prometheus
+Operator.
 
 Only the fields that rules use. Their sources are the API references of these projects: https://keda.sh/docs/,
+https://github.com/kubernetes/autoscaler/tree/master/vertical-pod-autoscaler,
 https://github.com/kubernetes-sigs/wg-policy-prototypes, https://cert-manager.io/docs/reference/api-docs/,
 https://argo-cd.readthedocs.io/, https://fluxcd.io/flux/ and https://prometheus-operator.dev/docs/api-reference/api/.
 """
@@ -18,6 +20,7 @@ from k8sgpt_magic.cluster.resources import (
     IntOrString,
     LabelSelector,
     Resource,
+    TypedReference,
     WorkloadMeta,
 )
 
@@ -63,6 +66,39 @@ class ScaledObject(Resource, frozen=True):
     metadata: WorkloadMeta = WorkloadMeta()
     spec: ScaledObjectSpec = ScaledObjectSpec()
     status: ScaledObjectStatus = ScaledObjectStatus()
+
+
+# --- Vertical Pod Autoscaler -----------------------------------------------------------------------------
+
+
+class PodUpdatePolicy(Fields, frozen=True):
+    update_mode: str = ""
+
+
+class ContainerResourcePolicy(Fields, frozen=True):
+    container_name: str = ""
+    mode: str = ""
+    controlled_resources: tuple[str, ...] = ("cpu", "memory")
+
+
+class PodResourcePolicy(Fields, frozen=True):
+    container_policies: tuple[ContainerResourcePolicy, ...] = ()
+
+
+class VerticalPodAutoscalerSpec(Fields, frozen=True):
+    target_ref: TypedReference = TypedReference()
+    update_policy: PodUpdatePolicy = PodUpdatePolicy()
+    resource_policy: PodResourcePolicy = PodResourcePolicy()
+
+
+class VerticalPodAutoscaler(Resource, frozen=True):
+    kind = "VerticalPodAutoscaler"
+    group = "autoscaling.k8s.io"
+    version = "v1"
+    plural = "verticalpodautoscalers"
+    short_names = ("vpa",)
+    optional = True
+    spec: VerticalPodAutoscalerSpec = VerticalPodAutoscalerSpec()
 
 
 # --- policy reports --------------------------------------------------------------------------------------

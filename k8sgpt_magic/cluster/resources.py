@@ -259,12 +259,25 @@ class PodSecurityContext(Fields, frozen=True):
     sysctls: tuple[Sysctl, ...] = ()
 
 
+class VolumeMount(Fields, frozen=True):
+    """A mount of a part of a volume. Of one of a whole volume nothing is kept, so that containers stay alike."""
+
+    name: str = ""
+    sub_path: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.sub_path and self.name:
+            # Admission names the token's volume differently in every pod.
+            msgspec.structs.force_setattr(self, "name", "")
+
+
 class Container(Fields, frozen=True):
     name: str = ""
     image: str = ""
     ports: tuple[ContainerPort, ...] = ()
     env: tuple[EnvVar, ...] = ()
     env_from: tuple[EnvFromSource, ...] = ()
+    volume_mounts: tuple[VolumeMount, ...] = ()
     resources: ResourceRequirements = ResourceRequirements()
     restart_policy: str = ""
     liveness_probe: Probe | None = None

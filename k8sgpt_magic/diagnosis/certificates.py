@@ -60,6 +60,30 @@ def _names(extensions: x509.Extensions) -> tuple[str, ...]:
     return (*extension.get_values_for_type(x509.DNSName), *map(str, addresses))
 
 
+def is_trusted(pem: bytes, bundle: bytes) -> bool:
+    """Whether a certificate of a chain is in a bundle of CA certificates, or signed by one of those.
+
+    Raises ``NoCertificate`` where either holds none.
+    """
+    from cryptography import x509
+
+    try:
+        chain, authorities = x509.load_pem_x509_certificates(pem), x509.load_pem_x509_certificates(bundle)
+    except ValueError:
+        raise NoCertificate("it is not PEM with a certificate in it") from None
+    return any(each == authority or _signed(each, authority) for each in chain for authority in authorities)
+
+
+def _signed(each: x509.Certificate, authority: x509.Certificate) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        each.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def covers(names: Collection[str], host: str) -> bool:
     """Whether a certificate for ``names`` is valid for a host; ``*`` stands for one label, the first.
 

@@ -116,18 +116,21 @@ class WebhookCodes(Struct, frozen=True):
 
 
 def judge(view: ClusterView, configurations: Iterable[Configuration], codes: WebhookCodes) -> Iterator[Finding]:
-    """What can go wrong with the webhooks of some configurations. Those called by URL are left alone."""
+    """What can go wrong with the webhooks of some configurations. What is behind a URL is not known here."""
     for configuration in configurations:
         for webhook in configuration.webhooks:
             service = webhook.client_config.service
+            is_by_url = service is None and webhook.client_config.url
             # A webhook without rules is never called, whatever is wrong with it.
-            if service is None or not service.name or not webhook.rules:
+            if not (is_by_url or (service and service.name)) or not webhook.rules:
                 continue
-            yield from _unreachable(view, configuration, webhook, service, codes)
-            yield from _ca_bundle_empty(view, configuration, webhook, codes.ca_bundle_empty)
+            if service:
+                yield from _unreachable(view, configuration, webhook, service, codes)
+                yield from _ca_bundle_empty(view, configuration, webhook, codes.ca_bundle_empty)
             yield from _ca_bundle_expired(view, configuration, webhook, codes.ca_bundle_expired)
             if _fails_closed(webhook):
-                yield from _deadlock_risk(view, configuration, webhook, service, codes.deadlock_risk)
+                if service:
+                    yield from _deadlock_risk(view, configuration, webhook, service, codes.deadlock_risk)
                 yield from _long_timeout(configuration, webhook, codes.long_timeout)
 
 
@@ -181,17 +184,19 @@ def _ca_bundle_expired(
             (f"webhooks[{webhook.name}].clientConfig.caBundle", f"not after {last.not_after:%Y-%m-%d %H:%M} UTC"),
             *_about(webhook),
         ],
-        masked=[webhook.name, last.subject],
+        masked=[webhook.name, last.subject, webhook.client_config.url or ""],
     )
 
 
 def _about(webhook: Webhook) -> list[tuple[str, object]]:
     path = f"webhooks[{webhook.name}]"
-    service = webhook.client_config.service or ServiceReference()
-    return [
-        (f"{path}.clientConfig.service", f"{service.namespace}/{service.name}:{service.port}"),
-        (f"{path}.failurePolicy", webhook.failure_policy),
-    ]
+    service = webhook.client_config.service
+    called = (
+        (f"{path}.clientConfig.service", f"{service.namespace}/{service.name}:{service.port}")
+        if service
+        else (f"{path}.clientConfig.url", quote(webhook.client_config.url or "none"))
+    )
+    return [called, (f"{path}.failurePolicy", webhook.failure_policy)]
 
 
 # --- can it be reached? ----------------------------------------------------------------------------------
@@ -423,5 +428,5 @@ def _long_timeout(configuration: Configuration, webhook: Webhook, code: Code) ->
             "request, longer than many clients wait; the default is 10 s.",
             key=webhook.name,
             evidence=[(f"webhooks[{webhook.name}].timeoutSeconds", webhook.timeout_seconds), *_about(webhook)],
-            masked=[webhook.name],
+            masked=[webhook.name, webhook.client_config.url or ""],
         )

@@ -106,6 +106,13 @@ def unready(pods: Iterable[Pod]) -> list[Pod]:
     return waited_for
 
 
+def newest_failed(pods: Iterable[Pod]) -> list[Pod]:
+    """The pods that ended in failure and were replaced, newest first: they tell why none of them stays."""
+    failed = [pod for pod in pods if pod.status.phase == "Failed"]
+    failed.sort(key=lambda pod: (str(pod.metadata.creation_timestamp or ""), pod.name), reverse=True)
+    return failed[:QUOTED_PODS]
+
+
 def is_failing(pod: Pod) -> bool:
     """Whether a pod shows a fault, rather than being on its way or just not passing its readiness probe."""
     return trouble_of(pod) not in _NO_FAULTS

@@ -185,8 +185,11 @@ spec:
         # Before the pod started, or with it.
         ("2026-10-01T00:00:00Z", "envFrom: [{configMapRef: {name: settings}}]", False),
         ("2026-11-01T00:00:30Z", "envFrom: [{configMapRef: {name: settings}}]", False),
-        # What is mounted follows by itself.
-        ("2026-11-02T08:00:00Z", "", False),
+        ("2026-11-02T08:00:00Z", "volumeMounts: [{name: files, mountPath: /etc/a, subPath: A}]", True),
+        ("2026-10-01T00:00:00Z", "volumeMounts: [{name: files, mountPath: /etc/a, subPath: A}]", False),
+        # What is mounted as a whole follows by itself.
+        ("2026-11-02T08:00:00Z", "volumeMounts: [{name: files, mountPath: /etc/a}]", False),
+        ("2026-11-02T08:00:00Z", "volumeMounts: [{name: other, mountPath: /etc/a, subPath: A}]", False),
     ],
 )
 def test_pods_that_go_on_with_old_values(written, uses, found):
@@ -209,3 +212,9 @@ spec:
 status: {{phase: Running, startTime: '2026-11-01T00:00:00Z'}}
 """
     assert codes("ConfigMap", manifests) == (["ConfigMapChangedSinceStart"] if found else [])
+    # A container that was restarted since then has read it anew.
+    restarted = manifests.replace(
+        "startTime:",
+        "containerStatuses: [{name: app, state: {running: {startedAt: '2026-11-02T08:30:00Z'}}}], startTime:",
+    )
+    assert codes("ConfigMap", restarted) == []

@@ -152,7 +152,7 @@ def test_a_kind_of_the_same_name_in_another_group_is_not_called_missing():
         ("unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)", "does not answer", "metrics-server"),
         ("unable to get metrics for resource cpu: no metrics returned from resource metrics API", "knows nothing of the target", "web"),
         ("did not receive metrics for targeted pods (pods might be unready)", "knows nothing of the target", "web"),
-        ("missing request for cpu in container sidecar of Pod web-1", "lacks the resource request", "web"),
+        ("missing request for cpu in container sidecar of Pod web-1", "lacks the resource request", None),
     ],
 )  # fmt: skip
 def test_the_controllers_words_tell_an_api_that_is_down_from_pods_that_are(message, fact, because):
@@ -160,7 +160,7 @@ def test_the_controllers_words_tell_an_api_that_is_down_from_pods_that_are(messa
     [finding] = findings("HorizontalPodAutoscaler", autoscaler(conditions) + deployment())
     assert finding.code == "HorizontalPodAutoscalerMetricsUnavailable"
     assert fact in finding.message
-    assert [ref.name for ref in finding.because] == [because]
+    assert [ref.name for ref in finding.because] == ([because] if because else [])
 
 
 def test_another_metrics_api_that_is_down_is_reported_beside_a_missing_request():
@@ -209,6 +209,33 @@ def test_two_autoscalers_of_one_target_are_both_told_of_the_other():
     )
     assert [finding.code for finding in found] == ["HorizontalPodAutoscalerSharedTarget"] * 2
     assert "other" in next(finding.message for finding in found if finding.name == "web")
+
+
+@pytest.mark.parametrize(
+    ("vertical", "is_found"),
+    [
+        ("", True),
+        ("updatePolicy: {updateMode: Initial}", True),
+        ("resourcePolicy: {containerPolicies: [{containerName: sidecar, mode: 'Off'}]}", True),
+        # It recommends and does nothing, or keeps its hands off what is measured.
+        ("updatePolicy: {updateMode: 'Off'}", False),
+        ("resourcePolicy: {containerPolicies: [{containerName: '*', controlledResources: [memory]}]}", False),
+        ("resourcePolicy: {containerPolicies: [{containerName: '*', mode: 'Off'}]}", False),
+    ],
+)
+def test_a_vertical_autoscaler_that_changes_what_is_measured_is_told_of(vertical, is_found):
+    manifest = f"""
+---
+apiVersion: autoscaling.k8s.io/v1
+kind: VerticalPodAutoscaler
+metadata: {{name: sizes, namespace: shop}}
+spec: {{targetRef: {{apiVersion: apps/v1, kind: Deployment, name: web}}{", " + vertical if vertical else ""}}}
+"""
+    found = findings("HorizontalPodAutoscaler", autoscaler(HEALTHY) + deployment() + manifest)
+    assert [each.code for each in found] == ["HorizontalPodAutoscalerSharedTarget"] * is_found
+    assert all("VerticalPodAutoscaler sizes changes the cpu requests" in each.message for each in found)
+    other = manifest.replace("name: web", "name: other")
+    assert codes("HorizontalPodAutoscaler", autoscaler(HEALTHY) + deployment() + other) == []
 
 
 def test_bounds_the_wrong_way_round_are_reported():

@@ -78,6 +78,7 @@ def test_an_ingress_on_a_service_without_ready_endpoints_points_at_what_broke_th
     found = {finding.kind: finding for finding in diagnose_all(broken + CLASS + ingress())}
     assert found["Ingress"].code == "IngressNoReadyEndpoints"
     assert found["Ingress"].cause == found["Service"].cause == found["Pod"].id
+    assert found["Ingress"].since == found["Service"].since is not None
 
 
 TLS = "tls: [{hosts: [shop.example.com], secretName: cert}]"
@@ -135,6 +136,7 @@ def test_a_path_to_what_is_scaled_to_zero_on_purpose_is_worth_knowing():
     [finding] = findings("Ingress", service() + CLASS + deployment(0) + ingress())
     assert (finding.code, finding.severity) == ("IngressNoReadyEndpoints", "info")
     assert "scaled to zero" in finding.message
+    assert finding.since is None
 
 
 def test_endpoints_that_have_just_gone_are_given_time_as_the_service_gives_it():

@@ -104,6 +104,17 @@ def test_a_job_of_many_short_pods_gets_on_while_the_newest_is_new():
     assert "nightly-p1" in finding.message
 
 
+def test_a_job_one_of_whose_containers_has_done_its_work_while_another_works_on_gets_on():
+    works = """
+spec: {restartPolicy: Never, containers: [{name: work}, {name: fetch}]}
+status: {phase: Running, containerStatuses: [{name: work, ready: true, state: {running: {}}}, {name: fetch, state: {terminated: {exitCode: 0}}}]}
+"""
+    running = job("active: 1, ready: 0") + pending_pod(STARTED).rpartition("spec:")[0] + works.lstrip()
+    assert codes("Job", running) == []
+    assert codes("Job", running.replace("exitCode: 0", "exitCode: 1")) == ["JobStuck"]
+    assert codes("Job", running.replace("running: {}", "waiting: {reason: ErrImagePull}")) == ["JobStuck"]
+
+
 def test_a_retry_that_does_not_start_is_stuck_and_one_in_its_pause_is_not():
     again = job("active: 1, ready: 0, failed: 1") + failed_pod()
     assert codes("Job", again + pending_pod("2026-11-02T08:00:00Z")) == ["JobStuck"]

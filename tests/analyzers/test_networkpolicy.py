@@ -77,6 +77,36 @@ def test_pods_that_may_reach_nothing_at_all_are_meant_to():
     assert (finding.code, finding.severity) == ("NetworkPolicyNoDNS", "info")
 
 
+NAME_SERVER = """
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: coredns-1, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec: {containers: [{name: coredns, ports: [{name: dns, containerPort: 53, protocol: UDP}]}]}
+status: {phase: Running}
+"""
+
+
+@pytest.mark.parametrize(
+    ("peer", "reaches"),
+    [
+        ("{podSelector: {matchLabels: {app: web}}}", False),
+        ("{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}", False),
+        ("{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}", True),
+        ("{namespaceSelector: {}}", True),
+        ("{ipBlock: {cidr: 10.0.0.0/8}}", True),
+    ],
+)
+def test_a_rule_for_all_ports_of_others_allows_no_name_server(peer, reaches):
+    manifest = policy(f"podSelector: {{}}, policyTypes: [Egress], egress: [{{to: [{peer}]}}]")
+    assert ("NetworkPolicyNoDNS" in of(manifest, NAME_SERVER)) == (not reaches)
+    # Where no pod serves names, nobody knows who does.
+    assert "NetworkPolicyNoDNS" not in of(manifest)
+    assert "NetworkPolicyNoDNS" not in of(manifest, NAME_SERVER, forbidden=["Namespace"])
+
+
 def test_a_range_of_ports_may_hold_the_name_servers():
     assert (
         of(

@@ -102,6 +102,7 @@ def test_many_nodes_that_fail_together_have_one_finding_each():
         ("NetworkUnavailable", "NodeNetworkUnavailable", "critical"),
         ("KernelDeadlock", "NodeProblemDetected", "warning"),
         ("ReadonlyFilesystem", "NodeProblemDetected", "warning"),
+        ("KubeletProblem", "NodeProblemDetected", "warning"),
     ],
 )
 def test_a_bad_condition_is_reported_while_it_holds(condition, code, severity):
@@ -109,6 +110,13 @@ def test_a_bad_condition_is_reported_while_it_holds(condition, code, severity):
     assert (finding.code, finding.severity) == (code, severity)
     assert "as the kubelet says" in finding.message
     assert codes("Node", node(f'{{type: {condition}, status: "False"}}')) == []
+
+
+def test_a_condition_that_has_to_hold_is_reported_where_it_does_not():
+    [finding] = findings("Node", node('{type: StorageReady, status: "False", reason: IODelays, message: slow disk}'))
+    assert (finding.code, finding.severity) == ("NodeProblemDetected", "warning")
+    assert "StorageReady does not hold: slow disk" in finding.message
+    assert codes("Node", node('{type: StorageReady, status: "True"}')) == []
 
 
 @pytest.mark.parametrize("status", ["True", "False", "Unknown"])

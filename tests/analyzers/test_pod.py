@@ -103,6 +103,37 @@ def test_a_pod_that_fits_no_node_is_reported_with_the_schedulers_words():
     assert finding.since is not None
 
 
+def scheduled(reason: str, message: str) -> str:
+    return f"phase: Pending, conditions: [{{type: PodScheduled, status: 'False', reason: {reason}, message: '{message}', lastTransitionTime: '{LONG_AGO}'}}]"
+
+
+def test_a_scheduler_that_fails_on_a_pod_is_reported_after_a_while():
+    manifest = pod(scheduled("SchedulerError", "binding volumes: timed out waiting for the condition"), node="")
+    finding = only(manifest)
+    assert (finding.code, finding.severity) == ("PodNotScheduled", "warning")
+    assert "timed out" in finding.message
+    assert codes("Pod", manifest.replace(LONG_AGO, A_MOMENT_AGO)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "severity"),
+    [
+        ([("TriggeredScaleUp", "08:58:00")], "warning"),
+        ([("Nominated", "08:58:00")], "warning"),
+        # Long ago, or taken back since then.
+        ([("TriggeredScaleUp", "08:30:00")], "critical"),
+        ([("TriggeredScaleUp", "08:54:00"), ("NotTriggerScaleUp", "08:58:00")], "critical"),
+    ],
+)
+def test_a_pod_that_a_node_is_being_made_for_matters_less(said, severity):
+    manifest = pod(scheduled("Unschedulable", "0/3 nodes are available: 3 Insufficient cpu."), node="")
+    for reason, time in said:
+        manifest += event(reason, "about nodes", last=f"2026-11-02T{time}Z").replace("Warning", "Normal")
+    finding = only(manifest)
+    assert (finding.code, finding.severity) == ("PodUnschedulable", severity)
+    assert ("adding a node" in finding.message) == (severity == "warning")
+
+
 def test_the_claim_that_a_pod_waits_for_is_its_cause():
     claim = """
 ---
@@ -227,16 +258,21 @@ def test_a_failing_init_container_and_a_failing_native_sidecar_are_looked_at():
         ("PodCrashLoopBackOff", "i"),
         ("PodImagePullBackOff", "s"),
     ]
+    paths = [finding.evidence[0].source for finding in findings("Pod", manifest)]
+    assert paths == [f"status.initContainerStatuses[{name}].state.waiting.reason" for name in "is"]
 
 
-def test_an_ephemeral_container_is_looked_at():
-    status = (
-        container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true")
-        + ", ephemeralContainerStatuses: [{name: debugger, state: {waiting: {reason: ErrImagePull}}}]"
-    )
-    assert ("PodImagePullBackOff", "debugger") in [
-        (finding.code, finding.container) for finding in findings("Pod", pod(status))
+@pytest.mark.parametrize("conditions", [READY, UNREADY])
+def test_an_ephemeral_container_that_does_not_start_is_reported_and_one_that_ended_is_not(conditions):
+    running = container(f"running: {{startedAt: '{LONG_AGO}'}}", ready="true", conditions=conditions)
+    ephemeral = ", ephemeralContainerStatuses: [{name: debugger, state: {%s}}]"
+    manifest = pod(running + ephemeral % "waiting: {reason: ErrImagePull}")
+    assert ("PodImagePullBackOff", "debugger", "warning") in [
+        (finding.code, finding.container, finding.severity) for finding in findings("Pod", manifest)
     ]
+    # Who leaves a debugging session with Ctrl-C has broken nothing.
+    manifest = pod(running + ephemeral % "terminated: {exitCode: 130, reason: Error}")
+    assert "debugger" not in [finding.container for finding in findings("Pod", manifest)]
 
 
 # --- pods that have ended --------------------------------------------------------------------------------
@@ -294,6 +330,54 @@ def test_what_a_controller_has_replaced_is_only_worth_knowing():
     assert only(pod("phase: Failed, reason: Evicted, message: m", metadata=owned)).severity == "info"
 
 
+@pytest.mark.parametrize(
+    ("kind", "policy", "ended", "severity"),
+    [
+        ("Workflow", "Never", "2026-11-02T08:00:00Z", "warning"),
+        ("TaskRun", "OnFailure", "2026-11-02T08:00:00Z", "warning"),
+        ("Workflow", "Never", "2026-10-20T08:00:00Z", "info"),
+        ("CloneSet", "Always", "2026-11-02T08:00:00Z", "info"),
+    ],
+)
+def test_a_failed_step_of_a_workflow_is_not_replaced_so_it_matters_while_it_is_news(kind, policy, ended, severity):
+    failed = container(ENDED.replace("2026-11-02T08:00:00Z", ended), phase="Failed")
+    owner = f"ownerReferences: [{{kind: {kind}, name: etl, controller: true}}]"
+    finding = only(pod(failed, spec=f"restartPolicy: {policy}", metadata=owner))
+    assert (finding.code, finding.severity) == ("PodContainerFailed", severity)
+
+
+def rejected(number: int, time: str) -> str:
+    owner = "ownerReferences: [{kind: ReplicaSet, name: web-7d, controller: true}]"
+    manifest = pod("phase: Failed, reason: UnexpectedAdmissionError, message: no healthy devices", metadata=owner)
+    return "\n---\n" + manifest.replace("web-1", f"web-7d-{number}").replace(LONG_AGO, f"2026-11-02T{time}Z")
+
+
+def test_pods_that_a_node_rejects_again_and_again_explain_their_deployment():
+    deployment = f"""
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web, namespace: shop, creationTimestamp: '{LONG_AGO}'}}
+spec: {{replicas: 1}}
+status: {{replicas: 1, conditions: [{{type: Available, status: 'False', lastTransitionTime: '{LONG_AGO}'}}]}}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {{name: web-7d, namespace: shop, ownerReferences: [{{apiVersion: apps/v1, kind: Deployment, name: web, controller: true}}]}}
+spec: {{replicas: 1}}
+status: {{replicas: 1}}
+"""
+    storm = "".join(rejected(number, f"08:5{number}:00") for number in range(4))
+    found = diagnose_all(deployment + storm)
+    [newest] = [finding for finding in found if finding.kind == "Pod" and finding.severity == "warning"]
+    assert (newest.code, newest.name) == ("PodFailed", "web-7d-3")
+    [down] = [finding for finding in found if finding.kind == "Deployment"]
+    assert down.cause == newest.id
+    # Two such pods, or many of some time ago, are traces.
+    for few in (rejected(0, "08:50:00") + rejected(1, "08:51:00"), storm.replace("T08:", "T03:")):
+        assert {finding.severity for finding in findings("Pod", few)} == {"info"}
+
+
 def test_a_pod_of_a_lost_node_points_at_the_node():
     found = {finding.kind: finding for finding in diagnose_all(pod("phase: Unknown, reason: NodeLost") + NODE_DOWN)}
     assert found["Pod"].code == "PodUnknown"
@@ -338,6 +422,42 @@ def test_repeated_restarts_are_reported_while_the_container_runs(restarts, exit_
     assert codes("Pod", manifest) == expected
 
 
+@pytest.mark.parametrize("kind", ["liveness", "startup"])
+def test_a_probe_that_has_a_container_restarted_is_named_whatever_the_exit_code(kind):
+    kill = event(
+        "Killing", f"Container app failed {kind} probe, will be restarted", field_path="spec.containers{app}"
+    )
+    kill = kill.replace("Warning", "Normal") + event(
+        "Unhealthy", f"{kind.capitalize()} probe failed: statuscode: 503"
+    )
+    # Programs that heed SIGTERM end with 0.
+    last = "terminated: {exitCode: 0, reason: Completed, finishedAt: '2026-11-02T08:40:00Z'}"
+    running = container("running: {}", ready="true", restarts=9, last=last, conditions=READY)
+    finding = only(pod(running) + kill)
+    assert finding.code == "PodRestarting"
+    assert f"Its {kind} probe fails" in finding.message
+    assert "503" in finding.message
+    waiting = container("waiting: {reason: CrashLoopBackOff, message: back-off}", restarts=9, last=last)
+    finding = only(pod(waiting) + kill)
+    assert finding.code == "PodCrashLoopBackOff"
+    assert f"Its {kind} probe fails" in finding.message
+    # Killed for another reason, or another container.
+    assert codes("Pod", pod(running) + kill.replace("failed", "passed")) == []
+    assert codes("Pod", pod(running) + kill.replace("containers{app}", "containers{other}")) == []
+
+
+@pytest.mark.parametrize("policy", ["Never", "OnFailure"])
+def test_a_pod_is_no_problem_while_only_some_of_its_containers_have_done_their_work(policy):
+    done = "{name: helper, state: {terminated: {exitCode: 0, reason: Completed}}}"
+    works = f"{{name: app, ready: true, state: {{running: {{startedAt: '{LONG_AGO}'}}}}}}"
+    status = f"phase: Running, {UNREADY}, containerStatuses: [{done}, {works}]"
+    node = NODE_DOWN.replace("Unknown", "'True'")
+    assert codes("Pod", pod(status, spec=f"restartPolicy: {policy}") + node) == []
+    unready = pod(status.replace("ready: true", "ready: false"), spec=f"restartPolicy: {policy}")
+    assert codes("Pod", unready + node) == ["PodNotReady"]
+    assert codes("Pod", pod(status, spec=f"restartPolicy: {policy}") + NODE_DOWN) == ["PodNotReady"]
+
+
 @pytest.mark.parametrize("kind", ["Readiness", "Liveness", "Startup"])
 def test_the_probe_that_fails_is_named_with_its_settings(kind):
     manifest = pod(container(f"running: {{startedAt: '{LONG_AGO}'}}"))
@@ -352,6 +472,23 @@ def test_the_probe_that_fails_is_named_with_its_settings(kind):
     assert f"{kind.lower()} probe" in finding.message
     assert "503" in finding.message
     assert any("period 7s" in fact.value for fact in finding.evidence)
+
+
+def test_a_container_has_the_time_to_come_up_that_its_probes_give_it():
+    refused = event("Unhealthy", "Readiness probe failed: connection refused", field_path="spec.containers{app}")
+
+    def started(time: str, probe: str, restarts: int = 0) -> str:
+        running = container(f"running: {{startedAt: '2026-11-02T{time}Z'}}", restarts=restarts)
+        return pod(running).replace("resources:", f"readinessProbe: {{{probe}}}, resources:") + node
+
+    node = NODE_DOWN.replace("Unknown", "'True'")
+    usual, slow = "periodSeconds: 10, failureThreshold: 3", "initialDelaySeconds: 300, periodSeconds: 10"
+    assert codes("Pod", started("08:58:30", usual) + refused) == codes("Pod", started("08:58:30", usual)) == []
+    assert codes("Pod", started("08:56:00", slow) + refused) == codes("Pod", started("08:56:00", slow)) == []
+    assert codes("Pod", started("08:50:00", slow) + refused) == ["PodProbeFailing"]
+    assert codes("Pod", started("08:50:00", slow)) == ["PodNotReady"]
+    # One that was restarted is not coming up for the first time.
+    assert codes("Pod", started("08:58:30", usual, restarts=2) + refused) == ["PodProbeFailing"]
 
 
 def test_a_probe_event_of_another_container_or_of_long_ago_is_not_this_ones():
@@ -382,6 +519,15 @@ def test_the_sandbox_the_volume_and_neither_are_told_apart():
     assert codes("Pod", CREATING + event("FailedMount", "MountVolume.SetUp failed")) == ["PodMountFailed"]
     assert codes("Pod", CREATING + event("FailedAttachVolume", "Multi-Attach error")) == ["PodMountFailed"]
     assert codes("Pod", CREATING) == ["PodCreationStuck"]
+
+
+@pytest.mark.parametrize("reason", ["FailedMount", "FailedCreatePodSandBox"])
+def test_what_failed_at_first_and_has_worked_since_is_no_problem(reason):
+    manifest = CREATING.replace(LONG_AGO, "2026-11-02T08:55:00Z") + event(reason, "timed out")
+    first_try = manifest.replace("2026-11-02T04:30:00Z", "2026-11-02T08:59:30Z")
+    pulls = event("Pulling", "Pulling image", last="2026-11-02T08:58:30Z").replace("Warning", "Normal")
+    assert len(codes("Pod", manifest)) == 1
+    assert codes("Pod", first_try) == codes("Pod", manifest + pulls) == []
 
 
 def test_an_event_about_an_earlier_pod_of_the_same_name_is_not_about_this_one():

@@ -106,6 +106,18 @@ def test_a_named_target_port_must_exist_and_a_number_need_not_be_declared():
     assert codes("Service", ported + by_name.replace("%s", "9999") + endpoints()) == []
 
 
+def test_a_first_rollout_has_some_minutes_and_pods_that_fail_or_were_ready_before_have_fewer():
+    pulling = pod(container("waiting: {reason: ContainerCreating}", phase="Pending"), metadata=WEB)
+    at = "2026-11-02T08:57:00Z"
+    assert codes("Service", pulling.replace(LONG_AGO, at) + service()) == []
+    assert codes("Service", pulling.replace(LONG_AGO, "2026-11-02T08:54:00Z") + service()) == [
+        "ServiceNoReadyEndpoints"
+    ]
+    assert codes("Service", FAILING.replace(LONG_AGO, at) + service()) == ["ServiceNoReadyEndpoints"]
+    lost = HEALTHY.replace(READY, UNREADY.replace(LONG_AGO, at)).replace("ready: true", "ready: false")
+    assert codes("Service", lost + service()) == ["ServiceNoReadyEndpoints"]
+
+
 def test_a_load_balancer_that_does_not_come_is_reported_after_a_while():
     waiting = service("type: LoadBalancer, selector: {app: web}")
     assert codes("Service", HEALTHY + waiting + endpoints()) == ["ServiceLoadBalancerPending"]

@@ -28,6 +28,11 @@ def test_one_default_class_with_its_driver_is_fine():
     assert codes("StorageClass", DRIVER + storage_class("fast", default=True) + storage_class("slow")) == []
 
 
+def test_a_class_may_be_the_default_by_the_old_annotation():
+    old = storage_class("fast", default=True).replace("storageclass.", "storageclass.beta.")
+    assert codes("StorageClass", DRIVER + old) == []
+
+
 def test_no_default_class_is_worth_knowing():
     [found] = findings("StorageClass", DRIVER + storage_class("fast"))
     assert (found.code, found.severity) == ("StorageClassNoDefault", "info")

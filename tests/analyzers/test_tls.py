@@ -19,7 +19,7 @@ from k8sgpt_magic.cluster.resources import Ingress, TLSSecret
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.certificates import NoCertificate, chain_of, covers
 from k8sgpt_magic.findings import Finding
-from tests.views import NOW, findings
+from tests.views import NOW, findings, view_of
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 KEY_TEXT = KEY.private_bytes(
@@ -116,6 +116,56 @@ def test_hosts_that_it_is_not_valid_for():
     assert found.code == "TLSWrongHost"
     assert "a.b.shop.example and other.example" in found.message
     assert [str(each) for each in found.because] == ["Ingress shop/front"]
+
+
+def issued(authority: str, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A certificate for another key than its issuer's."""
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in ("guard", authority)]
+    builder = x509.CertificateBuilder().subject_name(names[0]).issuer_name(names[1]).serial_number(2)
+    builder = builder.not_valid_before(NOW - timedelta(days=1)).not_valid_after(NOW + timedelta(days=60))
+    own = ec.generate_private_key(ec.SECP256R1())
+    return builder.public_key(own.public_key()).sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("serving", "policy", "severity"),
+    [
+        (issued("ca", KEY), "Fail", ""),
+        (certificate(300, subject="ca"), "Fail", ""),
+        # The authority has a new key under its old name.
+        (issued("ca", ec.generate_private_key(ec.SECP256R1())), "Fail", "critical"),
+        (issued("other", KEY), "Ignore", "warning"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"])
+def test_a_webhook_whose_certificate_does_not_fit_its_ca_bundle(kind, serving, policy, severity):
+    view = view_of(f"""
+apiVersion: admissionregistration.k8s.io/v1
+kind: {kind}
+metadata: {{name: guard}}
+webhooks:
+- name: check.example.com
+  failurePolicy: {policy}
+  clientConfig:
+    service: {{namespace: shop, name: guard}}
+    caBundle: {base64.b64encode(certificate(-3, subject="old") + certificate(300, subject="ca")).decode()}
+  rules: [{{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}}]
+---
+{{apiVersion: v1, kind: Service, metadata: {{name: guard, namespace: shop}}, spec: {{selector: {{app: guard}}}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: guard-1, namespace: shop, labels: {{app: guard}}}}
+spec: {{volumes: [{{name: tls, secret: {{secretName: web-tls}}}}]}}
+status: {{phase: Running}}
+""")
+    objects = {name: tuple(view.all(KINDS[name])) for name in (kind, "Service", "Pod")}
+    for crt, is_bad in ((serving, bool(severity)), (b"", False)):
+        objects["TLSSecret"] = tuple(decode_page(TLSSecret, page(crt)).objects)
+        found = findings("TLS", ClusterView(objects, [ReadResult(kind=kind) for kind in KINDS], now=NOW))
+        found = [each for each in found if each.code == "TLSWebhookUntrusted"]
+        assert [each.severity for each in found] == ([severity] if is_bad else [])
+        assert all(each.name == "web-tls" and "check.example.com" in each.message for each in found)
 
 
 def test_a_star_stands_for_one_label():

@@ -97,6 +97,18 @@ def test_a_configuration_installed_just_now_may_be_ahead_of_its_service(kind):
     assert codes(kind, configuration(kind, created="2026-11-02T08:59:30Z")) == []
 
 
+def test_of_a_webhook_by_url_its_timeout_and_its_certificates_are_judged(kind):
+    by_url = configuration(kind, client="url: https://hooks.example.com", timeout=30)
+    [finding] = findings(kind, by_url)
+    assert finding.code == f"{kind}LongTimeout"
+    assert "https://hooks.example.com" in {fact.value for fact in finding.evidence} & set(finding.masked)
+    expired = f"caBundle: {base64.b64encode(certificate(-5)).decode()}"
+    assert codes(kind, configuration(kind, client="url: https://hooks.example.com", ca=expired)) == [
+        f"{kind}CABundleExpired"
+    ]
+    assert codes(kind, by_url.replace("timeoutSeconds: 30", "timeoutSeconds: 10")) == []
+
+
 def test_webhooks_by_url_and_webhooks_that_are_never_called_are_left_alone(kind):
     assert codes(kind, configuration(kind, client="url: https://hooks.example.com")) == []
     assert codes(kind, configuration(kind).replace("  rules:", "  unused:")) == []
