@@ -101,7 +101,7 @@ def test_help_lists_every_subcommand(run):
     text = run("--help")
     for subcommand in options.SUBCOMMANDS:
         assert subcommand.name in text
-    assert "usage: python -m k8sgpt_magic report" in run("help", "report")
+    assert "usage: k8sgpt-magic report" in run("help", "report")
     assert "'analyze'" in run("analize", code=2)
 
 
@@ -195,3 +195,29 @@ def test_a_console_script_is_declared():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     module, _, function = declared["k8sgpt-magic"].partition(":")
     assert callable(getattr(__import__(module, fromlist=[function]), function))
+
+
+def test_text_is_explained_from_standard_input_or_the_command_line(run):
+    said = run("explain", stdin='Warning  Failed  kubelet  Failed to pull image "x": ImagePullBackOff')
+    assert "registry" in said
+    assert said == run("explain", 'Warning  Failed  kubelet  Failed to pull image "x": ImagePullBackOff')
+    assert "analyze --explain" in run("explain", code=2)
+    assert "offline finds none of the codes" in run("explain", "a day like any other", code=3)
+    assert run("explain", "--help").startswith("usage: k8sgpt-magic explain ")
+
+
+def test_a_key_on_the_command_line_is_refused_and_not_repeated(run):
+    said = run("auth", "add", "openai", "sk-Abcdef0123456789abcdef", code=2)
+    assert "a key is not taken on the command line" in said
+    assert "Abcdef" not in said
+
+
+def test_tables_are_printed_whole(run):
+    listed = run("auth", "list")
+    assert "..." not in listed
+    assert {"openai", "ollama", "bedrock"} <= set(listed.split())
+
+
+def test_the_version_is_told(run):
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert run("--version") == f"k8sgpt-magic {tomllib.load(file)['project']['version']}\n"

@@ -162,9 +162,8 @@ class Explainer:
         if not _is_masked(backend, style) and not backend.is_local:
             masked = "NOT masked, as --no-anonymize says"
         total = sum(question.prompt.tokens for question in asked)
-        parts = [
-            f"{len(asked)} requests to {backend.name} ({backend.model or 'no model'}), {masked}, {total:,} tokens"
-        ]
+        to = f"{backend.name} ({backend.model or 'no model'})"
+        parts = [f"{count(len(asked), 'request')} to {to}, {masked}, {total:,} tokens"]
         parts += logs.notes
         parts += [f"\n--- request {number}\n{question.prompt.text}" for number, question in enumerate(asked, 1)]
         return Document("\n".join(parts), "text")

@@ -146,8 +146,8 @@ _PREFIXED = re.compile(
 _AUTH_VALUES = ("-b", "--backend", "-m", "--model", "-u", "--base-url", "--baseurl")
 _REASON = (
     "a key is not taken on the command line: it would stay in the notebook, the history and the outputs. Leave it "
-    "out and you are asked for it, or set the backend's environment variable. Delete it from the cell, and if the "
-    "notebook was saved, make a new key"
+    "out and you are asked for it, or set the backend's environment variable. Delete it where it stands, and if that "
+    "was saved, make a new key"
 )
 
 
