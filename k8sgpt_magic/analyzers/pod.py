@@ -972,7 +972,7 @@ def _path(pod: Pod, status: ContainerStatus) -> str:
         ("initContainerStatuses", pod.status.init_container_statuses),
         ("ephemeralContainerStatuses", pod.status.ephemeral_container_statuses),
     ):
-        if any(each is status for each in statuses):
+        if statuses and any(each is status for each in statuses):
             return f"status.{field}[{status.name}]"
     return f"status.containerStatuses[{status.name}]"
 
