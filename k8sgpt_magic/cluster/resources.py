@@ -222,11 +222,29 @@ class ContainerPort(Fields, frozen=True):
     protocol: str = "TCP"
 
 
+class NetworkAction(Fields, frozen=True):
+    """What a probe or hook calls. Without a host it is the pod itself."""
+
+    host: str = ""
+
+
 class Probe(Fields, frozen=True):
     initial_delay_seconds: int = 0
     period_seconds: int = 10
     timeout_seconds: int = 1
     failure_threshold: int = 3
+    http_get: NetworkAction | None = None
+    tcp_socket: NetworkAction | None = None
+
+
+class LifecycleHandler(Fields, frozen=True):
+    http_get: NetworkAction | None = None
+    tcp_socket: NetworkAction | None = None
+
+
+class Lifecycle(Fields, frozen=True):
+    post_start: LifecycleHandler | None = None
+    pre_stop: LifecycleHandler | None = None
 
 
 class Capabilities(Fields, frozen=True):
@@ -238,6 +256,20 @@ class SeccompProfile(Fields, frozen=True):
     type: str = ""
 
 
+class AppArmorProfile(Fields, frozen=True):
+    type: str = ""
+
+
+class SELinuxOptions(Fields, frozen=True):
+    type: str = ""
+    user: str = ""
+    role: str = ""
+
+
+class WindowsOptions(Fields, frozen=True):
+    host_process: bool = False
+
+
 class SecurityContext(Fields, frozen=True):
     privileged: bool = False
     allow_privilege_escalation: bool | None = None
@@ -246,6 +278,9 @@ class SecurityContext(Fields, frozen=True):
     capabilities: Capabilities = Capabilities()
     seccomp_profile: SeccompProfile | None = None
     proc_mount: str = ""
+    app_armor_profile: AppArmorProfile | None = None
+    se_linux_options: SELinuxOptions | None = None
+    windows_options: WindowsOptions | None = None
 
 
 class Sysctl(Fields, frozen=True):
@@ -257,6 +292,9 @@ class PodSecurityContext(Fields, frozen=True):
     run_as_user: int | None = None
     seccomp_profile: SeccompProfile | None = None
     sysctls: tuple[Sysctl, ...] = ()
+    app_armor_profile: AppArmorProfile | None = None
+    se_linux_options: SELinuxOptions | None = None
+    windows_options: WindowsOptions | None = None
 
 
 class VolumeMount(Fields, frozen=True):
@@ -283,6 +321,7 @@ class Container(Fields, frozen=True):
     liveness_probe: Probe | None = None
     readiness_probe: Probe | None = None
     startup_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
     security_context: SecurityContext | None = None
 
 
@@ -325,6 +364,10 @@ class EphemeralVolume(Fields, frozen=True):
     """A generic ephemeral volume: the claim is named ``<pod>-<volume>``."""
 
 
+class OtherVolume(Fields, frozen=True):
+    """A volume of which only the kind matters."""
+
+
 class HostPathVolume(Fields, frozen=True):
     path: str = ""
 
@@ -337,6 +380,10 @@ class Volume(Fields, frozen=True):
     projected: ProjectedVolume | None = None
     persistent_volume_claim: PersistentVolumeClaimVolume | None = None
     ephemeral: EphemeralVolume | None = None
+    empty_dir: OtherVolume | None = None
+    csi: OtherVolume | None = None
+    downward_api: OtherVolume | None = field(default=None, name="downwardAPI")
+    image: OtherVolume | None = None
 
 
 class Toleration(Fields, frozen=True):
@@ -347,6 +394,10 @@ class Toleration(Fields, frozen=True):
 
 
 class PodSchedulingGate(Fields, frozen=True):
+    name: str = ""
+
+
+class PodOS(Fields, frozen=True):
     name: str = ""
 
 
@@ -367,6 +418,8 @@ class PodSpec(Fields, frozen=True):
     host_network: bool = False
     host_pid: bool = field(default=False, name="hostPID")
     host_ipc: bool = field(default=False, name="hostIPC")
+    host_users: bool = True
+    os: PodOS | None = None
     security_context: PodSecurityContext | None = None
     automount_service_account_token: bool | None = None
 
