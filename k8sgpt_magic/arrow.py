@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from k8sgpt_magic.decoders import decoder, known
 from k8sgpt_magic.findings import Finding
 from k8sgpt_magic.fleet import Outcome
 from k8sgpt_magic.frame import Summary
@@ -44,8 +45,8 @@ def decode(stream: bytes) -> Outcome:
     with pa.ipc.open_stream(stream) as reader:
         table = reader.read_all()
     metadata = table.schema.metadata or {}
-    summary = msgspec.json.decode(metadata.get(_SUMMARY, b"{}"), type=Summary)
-    findings = msgspec.convert(table.to_pylist(), list[Finding])
+    summary = decoder(Summary).decode(metadata.get(_SUMMARY, b"{}"))
+    findings = msgspec.convert(table.to_pylist(), known(list[Finding]))
     names = msgspec.json.decode(metadata.get(_NAMES, b"[]"), type=list[tuple[str, str]])
     return Outcome(metadata.get(_NAME, b"").decode(), findings, summary, names)
 

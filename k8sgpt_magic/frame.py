@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from k8sgpt_magic.decoders import known
 from k8sgpt_magic.findings import SEVERITIES, Finding
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Findings(pd.DataFrame):
     @property
     def summary(self) -> Summary:
         """What the analysis was of and how it went."""
-        return msgspec.convert(self.attrs, Summary)
+        return msgspec.convert(self.attrs, known(Summary))
 
     def of_session(self, session: Session) -> Findings:
         """This frame, with the session that made it: what explains its rows and shows its objects."""

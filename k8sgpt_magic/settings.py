@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.errors import K8sGPTError
 
 
@@ -54,7 +55,7 @@ def load() -> Settings:
     """
     file = path()
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Settings)
+        return decoder(Settings).decode(file.read_bytes())  # type: ignore[no-any-return]
     except FileNotFoundError:
         return Settings()
     except OSError as error:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from k8sgpt_magic.decoders import known
 from k8sgpt_magic.engine import in_thread
 from k8sgpt_magic.errors import InvalidOption, K8sGPTError, ServerError, Unreachable
 from k8sgpt_magic.fleet import Failed, Outcome, Target
@@ -94,7 +95,7 @@ def judge(task: bytes) -> bytes | str:
     from k8sgpt_magic import arrow
     from k8sgpt_magic.session import Session
 
-    asked = msgspec.msgpack.decode(task, type=Task)
+    asked = msgspec.msgpack.decode(task, type=known(Task))
     session = Session()
     try:
         with _kubeconfig_file(asked.kubeconfig) as path:

@@ -40,6 +40,7 @@ from k8sgpt_magic.cluster.resources import Resource, Secret, WorkloadMeta
 from k8sgpt_magic.cluster.sharing import share_equal_parts
 from k8sgpt_magic.cluster.source import OnPage, Source
 from k8sgpt_magic.cluster.view import ReadResult, ReadStatus
+from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.engine import in_thread
 from k8sgpt_magic.errors import SnapshotError
 from k8sgpt_magic.wording import count, joined, quote
@@ -264,7 +265,7 @@ class _Items(Struct):
     items: list[Raw] | None = None
 
 
-_decode_items = msgspec.json.Decoder(_Items)
+_decode_items = decoder(_Items)
 
 
 def reduced(kind: type[Resource], item: bytes | Raw) -> bytes:
@@ -328,7 +329,7 @@ def metadata_of(name: str, data: bytes) -> Metadata | None:
     if name != METADATA:
         return None
     try:
-        about = msgspec.json.decode(data, type=Metadata)
+        about = decoder(Metadata).decode(data)
     except msgspec.DecodeError:
         return None
     return about if about.format == FORMAT else None
@@ -353,7 +354,7 @@ def pages_in(members: Iterable[Member]) -> Iterator[tuple[str, type[Resource] | 
 
 
 def decode_reads(data: bytes) -> Reads:
-    return msgspec.json.decode(data, type=Reads)
+    return decoder(Reads).decode(data)  # type: ignore[no-any-return]
 
 
 def contents_of(

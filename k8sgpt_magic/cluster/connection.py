@@ -20,6 +20,7 @@ from k8sgpt_magic import __version__
 from k8sgpt_magic.cluster import kubeconfig as kubeconfigs
 from k8sgpt_magic.cluster.kubeconfig import Access
 from k8sgpt_magic.cluster.view import ReadResult
+from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.engine import T, in_thread
 from k8sgpt_magic.errors import K8sGPTError, KubeconfigError
 from k8sgpt_magic.wording import quote
@@ -341,7 +342,7 @@ async def _message(response: aiohttp.ClientResponse) -> str:
     except (aiohttp.ClientError, OSError):
         return response.reason or ""
     try:
-        return quote(msgspec.json.decode(body, type=_Status).message) or response.reason or ""
+        return quote(decoder(_Status).decode(body).message) or response.reason or ""
     except (msgspec.DecodeError, UnicodeDecodeError):
         return quote(body.decode(errors="replace")) or response.reason or ""
 

@@ -7,13 +7,13 @@ object, so that a damaged object costs itself only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from k8sgpt_magic.cluster.resources import ObjectRef, Resource
+from k8sgpt_magic.decoders import decoder, known
 
 R = TypeVar("R", bound=Resource)
 
@@ -50,21 +50,16 @@ class _RawList(Struct):
     metadata: ListMeta = msgspec.field(default_factory=ListMeta)
 
 
-@cache
-def _decoder(of: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(of)
-
-
 def decode_page(resource: type[R], body: bytes) -> Page[R]:
     """Decode one response to a list request (``v1/PodList`` and its like).
 
     Raises ``msgspec.DecodeError`` when the body as a whole is not a list in JSON.
     """
     try:
-        typed: _List[R] = _decoder(_List[resource]).decode(body)  # type: ignore[valid-type]
+        typed: _List[R] = decoder(_List[resource]).decode(body)  # type: ignore[valid-type]
         return Page(typed.items or [], [], typed.metadata.continue_, typed.metadata.resource_version)
     except msgspec.ValidationError:
-        raw: _RawList = _decoder(_RawList).decode(body)
+        raw: _RawList = decoder(_RawList).decode(body)
     page: Page[R] = Page([], [], raw.metadata.continue_, raw.metadata.resource_version)
     for item in raw.items or ():
         _sort_in(page, decode_object(resource, item))
@@ -74,13 +69,13 @@ def decode_page(resource: type[R], body: bytes) -> Page[R]:
 def decode_object(resource: type[R], body: bytes | Raw) -> R | Undecodable:
     """Decode one object in JSON; what does not fit comes back as ``Undecodable``."""
     try:
-        return _decoder(resource).decode(body)  # type: ignore[no-any-return]
+        return decoder(resource).decode(body)  # type: ignore[no-any-return]
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, RecursionError) as error:
         return Undecodable(ObjectRef(resource.kind, "", ""), str(error))
     try:
-        fields = _decoder(Any).decode(body)
+        fields = decoder(Any).decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         return Undecodable(ObjectRef(resource.kind, "", ""), str(error))
     return convert_object(resource, fields)
@@ -92,7 +87,7 @@ def convert_object(resource: type[R], fields: Any) -> R | Undecodable:
     An explicit ``null`` counts as an absent field, as it does for the API server.
     """
     try:
-        return msgspec.convert(_without_nulls(fields), resource)
+        return msgspec.convert(_without_nulls(fields), known(resource))
     except (msgspec.ValidationError, RecursionError) as error:
         return Undecodable(_identity(resource, fields), str(error))
 

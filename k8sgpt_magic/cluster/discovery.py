@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from k8sgpt_magic.cluster.connection import Answered, Connection, Reading, RequestFailed
 from k8sgpt_magic.cluster.resources import Resource
+from k8sgpt_magic.decoders import decoder
 
 _ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
@@ -91,7 +92,7 @@ async def served_path(connection: Connection, reading: Reading, kind: type[Resou
 async def _discover(connection: Connection, reading: Reading) -> Discovery:
     try:
         body = await connection.get(reading, "/apis", {}, _ACCEPT)
-        found = msgspec.json.decode(body, type=_Groups)
+        found = decoder(_Groups).decode(body)
     except (RequestFailed, msgspec.DecodeError, UnicodeDecodeError):
         # Asking for each kind tells the same, at a request each.
         return Discovery(None)

@@ -20,6 +20,7 @@ from k8sgpt_magic.cluster.decode import ListMeta
 from k8sgpt_magic.cluster.discovery import served_path
 from k8sgpt_magic.cluster.resources import Resource, Secret, TLSSecret
 from k8sgpt_magic.cluster.view import ReadResult
+from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.wording import quote
 
 _JSON = "application/json"
@@ -155,9 +156,9 @@ def _continue_token(body: bytes) -> str:
     """The token of the next page, "" on the last one. Raises ``NoList`` for what is no page of a list."""
     try:
         if front := _FRONT.match(body):
-            head = _List(front[1].decode(), msgspec.json.decode(front[2], type=ListMeta))
+            head = _List(front[1].decode(), decoder(ListMeta).decode(front[2]))
         else:
-            head = msgspec.json.decode(body, type=_List)
+            head = decoder(_List).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NoList(f"the answer is no list: {quote(body[:200].decode(errors='replace'), 80)}") from None
     if not head.kind.endswith(("List", "Table")):

@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from k8sgpt_magic.cluster.decode import R, Undecodable, convert_object, decode_object
 from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.resources import Resource
+from k8sgpt_magic.decoders import decoder, known
 from k8sgpt_magic.wording import quote
 
 Body = Raw | dict[str, Any]
@@ -94,8 +95,9 @@ def identity(body: Body) -> Identity | None:
     """What an object says it is, or None where it is no object at all."""
     try:
         if isinstance(body, dict):
-            return msgspec.convert({key: body[key] for key in _IDENTIFYING if body.get(key)}, Identity)
-        return _identity.decode(body)
+            return msgspec.convert({key: body[key] for key in _IDENTIFYING if body.get(key)}, known(Identity))
+        found: Identity = _identity.decode(body)
+        return found
     except (msgspec.MsgspecError, RecursionError):
         return None
 
@@ -112,7 +114,7 @@ class Identity(Struct, rename="camel"):
     items: list[Raw] | msgspec.UnsetType | None = msgspec.UNSET
 
 
-_identity = msgspec.json.Decoder(Identity)
+_identity = decoder(Identity)
 _IDENTIFYING = ("apiVersion", "kind", "metadata")
 
 # --- text ------------------------------------------------------------------------------------------------

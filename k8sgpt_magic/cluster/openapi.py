@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from k8sgpt_magic.cluster.connection import Answered, RequestFailed
 from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.live import LiveSource
+from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.errors import K8sGPTError
 from k8sgpt_magic.findings import Finding
 from k8sgpt_magic.wording import quote
@@ -147,7 +148,7 @@ class Documentation:
             index = self._indexes.get(identity)
             if index is None:
                 body = await connection.get(reading, _ROOT, {}, _JSON)
-                index = self._indexes[identity] = msgspec.json.decode(body, type=_Index)
+                index = self._indexes[identity] = decoder(_Index).decode(body)
 
             async def one(name: str) -> None:
                 url = urlsplit(index.paths[name].url)
@@ -155,7 +156,7 @@ class Documentation:
                 if (identity, name) in self._groups or not url.path.startswith(f"{_ROOT}/") or url.netloc:
                     return
                 body = await connection.get(reading, url.path, dict(parse_qsl(url.query)), _JSON)
-                self._groups[identity, name] = msgspec.json.decode(body, type=Group)
+                self._groups[identity, name] = decoder(Group).decode(body)
 
             outcomes = await asyncio.gather(
                 *(one(name) for name in wanted if name in index.paths), return_exceptions=True

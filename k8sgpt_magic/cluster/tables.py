@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from k8sgpt_magic.decoders import decoder
+
 ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io"
 QUERY = {"includeObject": "Metadata"}
 
@@ -55,7 +57,7 @@ class _TableOrList(Struct, rename="camel"):
 
 def secret_list(body: bytes) -> bytes:
     """A table of Secrets as the list it stands for, without values. Raises ``msgspec.DecodeError``."""
-    table = msgspec.json.decode(body, type=_TableOrList)
+    table = decoder(_TableOrList).decode(body)
     names = [column.name for column in table.column_definitions or ()]
     type_at = names.index("Type") if "Type" in names else len(names)
     secrets = [

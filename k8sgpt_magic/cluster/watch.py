@@ -28,6 +28,7 @@ from k8sgpt_magic.cluster.listing import FAILURES, NoList, reason
 from k8sgpt_magic.cluster.resources import Lease, Resource, Secret
 from k8sgpt_magic.cluster.sharing import share_pod_specs
 from k8sgpt_magic.cluster.source import OnPage, Read
+from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.errors import K8sGPTError
 from k8sgpt_magic.wording import joined, quote
 
@@ -75,8 +76,8 @@ class _Status(Struct):
     message: str = ""
 
 
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_version = msgspec.json.Decoder(_Versioned).decode
+_decode_event = decoder(_Event).decode
+_decode_version = decoder(_Versioned).decode
 
 
 class Following:
@@ -361,7 +362,7 @@ class _WatchedList:
                 key = _key(found)
                 changed = (self._objects.pop(key, None) or self._undecodable.pop(key, None)) is not None
         elif event.type == "ERROR":
-            status = msgspec.json.decode(event.object, type=_Status)
+            status = decoder(_Status).decode(event.object)
             raise Answered(status.code, quote(status.message))
         elif event.type != "BOOKMARK":
             raise NoList(f"the watch sends something unknown, {quote(event.type, 40)!r}")

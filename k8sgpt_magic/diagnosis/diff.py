@@ -15,6 +15,7 @@ import pandas as pd
 
 from k8sgpt_magic.analyzers import registered
 from k8sgpt_magic.cluster.kinds import KINDS
+from k8sgpt_magic.decoders import known
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.findings import SEVERITIES
 from k8sgpt_magic.frame import COLUMNS, SEVERITY_TYPE, Summary
@@ -46,11 +47,11 @@ class Changes(pd.DataFrame):
 
     @property
     def before(self) -> Summary:
-        return msgspec.convert(self.attrs["before"], Summary)
+        return msgspec.convert(self.attrs["before"], known(Summary))
 
     @property
     def after(self) -> Summary:
-        return msgspec.convert(self.attrs["after"], Summary)
+        return msgspec.convert(self.attrs["after"], known(Summary))
 
     def only(self, changes: Iterable[str]) -> Changes:
         """The rows with some of the changes. Raises ``InvalidOption`` for a change that there is not."""

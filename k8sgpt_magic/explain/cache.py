@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.errors import InvalidOption, K8sGPTError
 from k8sgpt_magic.explain.backends import Answer
 
@@ -40,7 +41,7 @@ class Entry(Struct, kw_only=True):
     answer: Answer
 
 
-_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_entry = decoder(Entry).decode
 
 
 class Statistics(Struct, kw_only=True):

@@ -11,6 +11,7 @@ import pandas as pd
 from msgspec import Struct
 
 from k8sgpt_magic.cluster.names import nearest
+from k8sgpt_magic.decoders import known
 from k8sgpt_magic.engine import in_thread
 from k8sgpt_magic.errors import InvalidOption
 from k8sgpt_magic.explain import prompts
@@ -295,7 +296,7 @@ def _from_row(row: Mapping[Any, Any]) -> Finding:
         if isinstance(fact, dict)
     ]
     try:
-        return msgspec.structs.replace(msgspec.convert(texts, Finding), evidence=tuple(evidence))
+        return msgspec.structs.replace(msgspec.convert(texts, known(Finding)), evidence=tuple(evidence))
     except msgspec.ValidationError as error:
         raise InvalidOption(f"a row is no finding: {error}") from None
 

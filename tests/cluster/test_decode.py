@@ -1,8 +1,13 @@
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from k8sgpt_magic import decoders
 from k8sgpt_magic.cluster.decode import Undecodable, convert_object, decode_object, decode_page, iterate_documents
 from k8sgpt_magic.cluster.resources import ConfigMap, Event, Pod, Secret
 
@@ -112,3 +117,48 @@ def test_lists_in_lists_are_walked_and_typed_items_get_their_kind():
         ],
     }
     assert [document["kind"] for document in iterate_documents(documents)] == ["Pod", "Node"]
+
+
+FIRST_DECODES = """
+import sys, threading
+from k8sgpt_magic.cluster.decode import decode_object, decode_page
+from k8sgpt_magic.cluster.kinds import SAVED
+
+sys.setswitchinterval(1e-6)
+item = b'{"metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {}, "status": {}}'
+ready = threading.Barrier(8)
+names = []
+
+def decode(first):
+    kinds = list(SAVED.values())
+    ready.wait()
+    for kind in kinds[first:] + kinds[:first]:
+        names.append(decode_page(kind, b'{"metadata": {}, "items": [' + item + b"]}").objects[0].name)
+        names.append(decode_object(kind, item.replace(b'{"a"', b'{"b": null, "a"')).name)
+
+threads = [threading.Thread(target=decode, args=(3 * number,)) for number in range(8)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+assert names == ["x"] * (16 * len(SAVED)), len(names)
+"""
+
+
+def test_threads_may_decode_the_same_kinds_for_the_first_time_at_once():
+    # In a process of its own: it would go down.
+    ran = subprocess.run([sys.executable, "-c", FIRST_DECODES], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"{ran.returncode}: {ran.stderr[-2000:]}"
+
+
+def test_types_are_decoded_by_the_shared_decoders_only():
+    package = Path(decoders.__file__).parent
+    direct = re.compile(
+        r"msgspec\.\w+\.Decoder\(|\.decode\([^()\n]*type=(?!known\(|list\[)|msgspec\.convert\((?!.*known\()"
+    )
+    found = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in package.rglob("*.py") if path.name != "decoders.py"
+        for number, line in enumerate(path.read_text().splitlines(), 1) if direct.search(line)
+    ]  # fmt: skip
+    assert found == []

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from k8sgpt_magic.analyzers import codes, registered
+from k8sgpt_magic.decoders import known
 from k8sgpt_magic.errors import BackendError
 from k8sgpt_magic.explain.backends import Answer, OnText
 from k8sgpt_magic.explain.explanation import Confidence, Explanation
@@ -76,7 +77,7 @@ def packaged(code: str) -> Packaged | None:
 @cache
 def _of_analyzer(name: str) -> Mapping[str, Packaged]:
     file = resources.files("k8sgpt_magic") / "data" / "explanations" / f"{name.lower()}.yaml"
-    return msgspec.yaml.decode(file.read_bytes(), type=dict[str, Packaged]) if file.is_file() else {}
+    return msgspec.yaml.decode(file.read_bytes(), type=known(dict[str, Packaged])) if file.is_file() else {}
 
 
 def _explained(code: Code, problem: str) -> Explanation:
