@@ -15,6 +15,7 @@ from IPython.core.error import UsageError
 from k8sgpt_magic import options, shared_session
 from k8sgpt_magic.commands import Commands
 from k8sgpt_magic.errors import InvalidOption, K8sGPTError
+from k8sgpt_magic.explain.keys import refuse_key_on_line
 
 _TOUR = """
 That was the demo cluster. Next:
@@ -47,6 +48,7 @@ def main(words: list[str]) -> int:
 
 
 def _run(words: list[str]) -> int:
+    refuse_key_on_line(words, in_terminal=True)
     commands = Commands(shared_session())
     result = commands.run(words or ["analyze", "--source", "demo"])
     if result is not None:

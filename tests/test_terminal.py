@@ -135,6 +135,20 @@ def test_snapshot_saves_and_can_be_analyzed(run, tmp_path):
     assert "analyze" not in run("analyze", "--source", "now.tar.gz", "-q", "-f", "node")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("auth", "add", "openai", "hunter2"), ("analyze", "--explain", "--api-key=hunter2"), ("auth", "-p", "hunter2")],
+)
+def test_a_key_is_refused_and_not_repeated(run, words):
+    said = run(*words, code=2)
+    assert "a key is not taken on the command line" in said
+    assert "hunter2" not in said
+
+
+def test_a_context_of_a_file_is_refused(run):
+    assert "--source demo has none" in run("analyze", "--source", "demo", "--context", "prod", code=2)
+
+
 def test_watch_needs_what_changes(run):
     assert "live cluster" in run("watch", "--source", "demo", code=2)
 
