@@ -159,7 +159,11 @@ def test_watch_of_a_cluster_ends_after_its_time(run, control_plane):
 
 def test_the_rest_answers(run):
     assert "PodImagePullBackOff" in run("analyzers")
-    assert "openai" in run("auth", "list")
+    backends = run("auth", "list")
+    assert "openai" in backends
+    assert "needed" in backends, "whether there is a key is what it is looked at for"
+    assert "misses" in run("cache", "stats")
+    assert run("custom-analyzer", "list") == "There are none.\n"
     assert "auth add" in run("generate", "openai")
     assert "memory" in run("cache", "list")
     assert "notebook" in run("history", code=2)
