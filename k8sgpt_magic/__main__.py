@@ -53,11 +53,9 @@ def main(words: list[str]) -> int:
 
 
 def _run(words: list[str]) -> int:
-    import pandas as pd
-
     from k8sgpt_magic.explain.keys import refuse_key_on_line
 
-    refuse_key_on_line(words)
+    refuse_key_on_line(words, in_terminal=True)
     commands = Commands(shared_session())
     if words[:1] == ["--version"]:
         result = f"k8sgpt-magic {version('k8sgpt-magic')}"
@@ -66,9 +64,7 @@ def _run(words: list[str]) -> int:
     else:
         result = commands.run(words or ["analyze", "--source", "demo"])
     if result is not None:
-        # Nobody can scroll sideways in a pipe, or ask for the rows in between.
-        with pd.option_context("display.max_rows", None, "display.max_columns", None, "display.width", None):
-            print(result)
+        print(result)
     if not words:
         print(_TOUR)
     sys.stdout.flush()

@@ -244,12 +244,13 @@ class Commands:
 
     def auth(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
+        from k8sgpt_magic.views.catalogue import Table
 
         keys = self._session.explainer.keys
         given = {"model": parsed.model, "base_url": parsed.base_url}
         match parsed.action:
             case "list":
-                return subcommands.auth_list(keys)
+                return Table(subcommands.auth_list(keys))
             case "default":
                 print(subcommands.auth_default(keys, parsed.backend))
             case "test":
@@ -269,13 +270,14 @@ class Commands:
 
     def cache(self, parsed: argparse.Namespace) -> Any:
         from k8sgpt_magic.explain import subcommands
+        from k8sgpt_magic.views.catalogue import Table
 
         caches = self._session.explainer.caches
         match parsed.action:
             case "list":
-                return subcommands.cache_list(caches)
+                return Table(subcommands.cache_list(caches))
             case "stats":
-                return subcommands.cache_stats(caches)
+                return Table(subcommands.cache_stats(caches))
             case "add":
                 print(subcommands.cache_add(caches, parsed.kind, parsed.url))
             case "clear":

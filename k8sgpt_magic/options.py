@@ -391,6 +391,8 @@ def parse(words: Sequence[str]) -> tuple[Subcommand, argparse.Namespace]:
     name, *rest = words
     subcommand = _BY_NAME.get(name)
     if subcommand is None:
+        if name == EXPLAIN.name:
+            raise UsageError("%k8sgpt: explaining is %explain in a notebook, and analyze --explain in a terminal")
         raise UsageError(f"%k8sgpt: unknown subcommand {name!r}{nearest(name, _BY_NAME)} (see %k8sgpt --help)")
     return subcommand, parse_options(subcommand, rest)
 
@@ -414,7 +416,8 @@ def _check_choices(made: _Parser, options: argparse.Namespace) -> None:
             made.error(f"--{name} {value!r} is none of {', '.join(choices)}{nearest(value, choices)}")
     actions = _ACTIONS.get(made.prog.partition(" ")[2], ())
     if actions and options.action not in actions:
-        made.error(f"unknown action {options.action!r}{nearest(options.action, actions) or f'; there are {actions}'}")
+        hint = nearest(options.action, actions) or f"; there are {', '.join(actions)}"
+        made.error(f"unknown action {options.action!r}{hint}")
 
 
 def actions(subcommand: str) -> tuple[str, ...]:

@@ -982,6 +982,10 @@ def _check(query: Query) -> None:
             selectors.parse(query.selector)
         except ValueError as error:
             raise InvalidOption(str(error)) from None
+    if query.context and query.source not in ("", "live"):
+        raise InvalidOption(
+            f"--context is of a kubeconfig, and --source {query.source} has none: leave one of them out"
+        )
     if query.max_concurrency < 1:
         raise InvalidOption("--max-concurrency must be at least 1")
     if query.timeout <= 0:

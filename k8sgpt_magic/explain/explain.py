@@ -135,6 +135,15 @@ async def _answer(
             return _always(_failed(backend, f"{backend.name} gave no explanation: {error}"))
         except K8sGPTError as error:
             return _always(_failed(backend, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever a backend stumbles over must cost this row alone
+            # By its type only: what others raise may hold the request, and with it the key.
+            return _always(
+                _failed(
+                    backend,
+                    f"{backend.name} failed in a way that nobody expected ({type(error).__name__}). Try again, or "
+                    "with another --backend.",
+                )
+            )
         answer = Answer(text, said.tokens, said.model)
         if cache:
             cache.put(question.key, answer)

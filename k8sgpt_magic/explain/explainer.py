@@ -18,7 +18,7 @@ from k8sgpt_magic.explain import prompts
 from k8sgpt_magic.explain.backends import Backend
 from k8sgpt_magic.explain.cache import Caches
 from k8sgpt_magic.explain.explain import Explained, Question, Subject, explain, questions
-from k8sgpt_magic.explain.explanation import danger, so_far
+from k8sgpt_magic.explain.explanation import changes, danger, so_far
 from k8sgpt_magic.explain.keys import Keys
 from k8sgpt_magic.explain.logs import Logs, read_logs
 from k8sgpt_magic.explain.subcommands import configured, opened_caches
@@ -108,6 +108,7 @@ class Explainer:
         thread. Ctrl-C ends it; what has been answered by then is in the cache, so the next call asks for the rest.
         """
         style = style or Style()
+        _check(style)
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
         state = Progress(unmask=self._session.anonymizer.unmask, partial={})
@@ -155,6 +156,7 @@ class Explainer:
     def preview(self, what: Any = None, style: Style | None = None, *, text: str = "") -> Document:
         """What ``explain`` would send, exactly, and about how many tokens it is."""
         style = style or Style()
+        _check(style)
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
         logs = self._session.engine.run(self._logs(findings)) if style.logs and not text else Logs({}, [])
@@ -163,8 +165,8 @@ class Explainer:
         if not _is_masked(backend, style) and not backend.is_local:
             masked = "NOT masked, as --no-anonymize says"
         total = sum(question.prompt.tokens for question in asked)
-        to = f"{backend.name} ({backend.model or 'no model'})"
-        parts = [f"{count(len(asked), 'request')} to {to}, {masked}, {total:,} tokens"]
+        where = f"{backend.name} ({backend.model or 'no model'})"
+        parts = [f"{count(len(asked), 'request')} to {where}, {masked}, {total:,} tokens"]
         parts += logs.notes
         parts += [f"\n--- request {number}\n{question.prompt.text}" for number, question in enumerate(asked, 1)]
         return Document("\n".join(parts), "text")
@@ -275,6 +277,15 @@ class Explainer:
         return [known[wanted] for wanted in ids]
 
 
+def _check(style: Style) -> None:
+    if style.max_concurrency < 1:
+        raise InvalidOption("--max-concurrency must be at least 1")
+    if not style.timeout > 0:
+        raise InvalidOption("--timeout must be more than 0 seconds")
+    if style.max_tokens is not None and style.max_tokens < 1:
+        raise InvalidOption("--max-tokens must be at least 1")
+
+
 def _is_masked(backend: Backend, style: Style) -> bool:
     return style.anonymize and not backend.is_local
 
@@ -315,8 +326,8 @@ def as_columns(outcome: Explained) -> dict[str, Any]:
     answer = outcome.explanation
     commands = (
         [
-            {"command": command, "changes": changes, "danger": danger(command)}
-            for commands, changes in ((answer.checks, False), (answer.fixes, True))
+            {"command": command, "changes": is_fix or changes(command), "danger": danger(command)}
+            for commands, is_fix in ((answer.checks, False), (answer.fixes, True))
             for command in commands
         ]
         if answer

@@ -61,7 +61,7 @@ def parse(text: str) -> Explanation:
 
     Raises ``NotAnExplanation`` where nothing is said.
     """
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL).strip()
+    text = _sayable(re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL).strip())
     if not text:
         raise NotAnExplanation("the answer is empty")
     if (found := _json_in(text)) is not None:
@@ -123,8 +123,13 @@ def _lenient(found: dict[str, Any]) -> Explanation:
     return explanation
 
 
+def _sayable(text: str) -> str:
+    """A text without halves of characters, which JSON can spell and nothing can print or store."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else "" if value is None else json.dumps(value)
+    return _sayable(value).strip() if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def _texts(value: Any) -> list[str]:
@@ -146,6 +151,11 @@ _DANGERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"\|\s*(?:sudo\s+)?(?:ba|z|da|k)?sh\b|\bsh\s+-c\b|\beval\b|<\(|\bpython3?\s+-c\b",
             "runs text as a program",
         ),
+        (
+            r"\b(?:apply|create|replace)\b.*\s(?:-f|-k|--filename|--kustomize)[= ]?[\"']?\w+://",
+            "applies what is elsewhere",
+        ),
+        (r"--address[= ][\"']?(?!localhost|127\.)|--accept-hosts\b", "opens a port to other machines"),
         (
             r"\b(?:curl|wget|nc|ncat|scp|rsync|ftp|telnet)\b|/dev/tcp/|\bkubectl\s+cp\b",
             "talks to another machine",
@@ -171,6 +181,19 @@ _DANGERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"[;&`]|\$\(|>\s*/|\n", "does more than one thing"),
     )
 )
+
+
+_CHANGING = re.compile(
+    r"\bkubectl\b(?:\s+-\S+(?:\s+(?!-)\S+)??)*?\s+(?:annotate|apply|autoscale|cordon|cp|create|delete|drain|edit|evict|"
+    r"expose|label|patch|replace|run|scale|set|taint|uncordon|rollout\s+(?:restart|undo|pause|resume))\b"
+    r"|\bhelm\b(?:\s+-\S+)*\s+(?:install|upgrade|rollback|uninstall)\b",
+    re.IGNORECASE,
+)
+
+
+def changes(command: str) -> bool:
+    """Whether a command changes something, whatever the answer says it is for."""
+    return bool(_CHANGING.search(command)) and "--dry-run" not in command
 
 
 def danger(command: str) -> str:

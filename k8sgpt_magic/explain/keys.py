@@ -151,7 +151,13 @@ _REASON = (
 )
 
 
-def refuse_key_on_line(words: Sequence[str], shell: Any = None) -> None:
+_REASON_IN_TERMINAL = (
+    "a key is not taken on the command line: it would stay in the shell's history, and the list of processes shows "
+    "it. Leave it out and you are asked for it, or set the backend's environment variable"
+)
+
+
+def refuse_key_on_line(words: Sequence[str], shell: Any = None, *, in_terminal: bool = False) -> None:
     """Raise ``KeyOnLine`` where a key stands among the words of a ``%k8sgpt`` or ``%explain`` line.
 
     To be called with the words as typed, before ``{name}`` and ``$name`` are expanded, and before a parser could
@@ -160,7 +166,7 @@ def refuse_key_on_line(words: Sequence[str], shell: Any = None) -> None:
     if found := list(_keys_among(words)):
         if shell is not None:
             _forget(found, shell)
-        raise KeyOnLine(_REASON)
+        raise KeyOnLine(_REASON_IN_TERMINAL if in_terminal else _REASON)
 
 
 def _keys_among(words: Sequence[str]) -> list[str]:

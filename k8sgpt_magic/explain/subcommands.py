@@ -12,6 +12,7 @@ from k8sgpt_magic import settings
 from k8sgpt_magic.errors import InvalidOption, K8sGPTError
 from k8sgpt_magic.explain import keys as key_store
 from k8sgpt_magic.explain.backends import Backend, BackendOptions
+from k8sgpt_magic.explain.backends.openai_compatible import check_address
 from k8sgpt_magic.explain.backends.registry import OFFLINE, available, canonical_name, default_name, open_backend
 from k8sgpt_magic.explain.cache import Caches, location
 from k8sgpt_magic.explain.keys import Keys, variable
@@ -262,6 +263,9 @@ def _with_key(backend: str) -> str:
 
 
 def _check_url(base_url: str) -> None:
+    if not base_url:
+        return
+    check_address(base_url)
     parts = urlsplit(base_url)
     if parts.username or parts.password or parts.query:
         raise InvalidOption(

@@ -42,7 +42,8 @@ class Table(pd.DataFrame):
         return pd.DataFrame
 
     def __repr__(self) -> str:
-        return str(pd.DataFrame(self).to_string(index=False, justify="left"))
+        # pandas would tell of an "Empty DataFrame".
+        return str(pd.DataFrame(self).to_string(index=False, justify="left")) if len(self) else "There are none."
 
     def _repr_html_(self) -> str:
         with pd.option_context("display.max_colwidth", None, "display.max_rows", None):

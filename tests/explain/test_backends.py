@@ -33,6 +33,15 @@ JSON_PROMPT = prompt(FACTS, Wording())
 BRIEF_PROMPT = prompt(FACTS, Wording(style="brief"))
 
 
+MALFORMED = (
+    {"choices": [None]},
+    {"choices": {"a": 1}},
+    {"choices": [{"delta": "x"}]},
+    {"choices": [{"delta": {"refusal": 3}}]},
+    {"choices": [{"delta": {"content": "x"}}], "usage": {"total_tokens": "many"}},
+)
+
+
 @pytest.fixture
 def server():
     with running() as each:
@@ -115,6 +124,10 @@ def test_the_limit_of_tokens_goes_by_the_name_that_the_server_knows(server):
     assert "refused the request (400)" in str(failure(backend(server, max_tokens=300)))
 
 
+def _event(part):
+    return b"data: " + json.dumps(part).encode() + b"\n\n"
+
+
 def error(message, code=None, type=None):
     return {"message": message, "code": code, "type": type}
 
@@ -140,6 +153,8 @@ def error(message, code=None, type=None):
         (Reply(raw=b"{broken", content_type="application/json"), "text that is not JSON"),
         (Reply(raw=b'{"hello": 1}', content_type="application/json"), "no chat completion"),
         (Reply(raw=b"[]", content_type="application/json"), "no chat completion"),
+        *((Reply(raw=_event(part)), "no chat completion") for part in MALFORMED),
+        (Reply(raw=b"data: \xff\xfe\n\n"), "no chat completion"),
         (Reply(raw=b'{"error": "busy"}', content_type="application/json"), "answered with an error: busy"),
     ],
 )

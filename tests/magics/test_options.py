@@ -92,3 +92,10 @@ def test_variables_expand_and_nothing_else_does(word, expanded):
 def test_a_variable_that_is_not_defined_is_named(word):
     with pytest.raises(UsageError, match="nope"):
         options.expand(word, VARIABLES)
+
+
+def test_explaining_is_a_magic_of_its_own_and_actions_are_listed_plainly():
+    with pytest.raises(UsageError, match="explaining is %explain in a notebook"):
+        options.parse(["explain"])
+    with pytest.raises(UsageError, match="there are add, list, default"):
+        options.parse(["auth", "xyzzy"])

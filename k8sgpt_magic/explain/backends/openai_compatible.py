@@ -149,6 +149,11 @@ class OpenAICompatible:
             said = error
         except json.JSONDecodeError:
             raise self._failed("sent a part of its answer that is not JSON", "Try again.") from None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # JSON of shapes that no chat completion has, bytes that are no text.
+            raise self._failed(
+                "sent a part of its answer that is no chat completion", "Is --base-url right? It often ends in /v1."
+            ) from None
         raise await self._not_found(said) if isinstance(said, openai.NotFoundError) else self._failure(said)
 
     async def models(self) -> list[str]:
@@ -172,12 +177,7 @@ class OpenAICompatible:
         if not self._base_url:
             variable = f", or set {self._provider.url_variable}" if self._provider.url_variable else ""
             raise InvalidOption(f"backend {self.name!r} needs --base-url, the address of its server{variable}")
-        parts = urlsplit(self._base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidOption(
-                f"--base-url {parts.scheme or '?'}://{parts.hostname or ''}: expected https://HOST/v1 or "
-                "http://localhost:PORT/v1"
-            )
+        check_address(self._base_url)
         if not self.model:
             what = "the name of your deployment" if self.name == "azureopenai" else "one that its server has"
             raise InvalidOption(f"backend {self.name!r} needs --model, {what}")
@@ -455,6 +455,19 @@ _FILTER_ADVICE = "Try another --model or --backend; --backend offline explains e
 
 class _Cut(BackendError):
     """A stream that ended before the answer did."""
+
+
+def check_address(base_url: str) -> None:
+    """Raise ``InvalidOption`` for what is no address of a server. It is not quoted: it may hold a password."""
+    expected = "expected https://HOST/v1 or http://localhost:PORT/v1"
+    try:
+        parts = urlsplit(base_url)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        # Brackets that do not close, a port that is no number or too large.
+        raise InvalidOption(f"--base-url has a host or a port that none can have: {expected}") from None
+    if not is_one:
+        raise InvalidOption(f"--base-url does not begin with http:// or https:// and a host: {expected}")
 
 
 def stays_here(base_url: str) -> bool:

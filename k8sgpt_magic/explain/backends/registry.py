@@ -68,6 +68,8 @@ def canonical_name(name: str) -> str:
     folded = name.strip().lower()
     folded = ALIASES.get(folded, folded)
     known = names()
+    if not folded:
+        raise InvalidOption("which backend? %k8sgpt auth list has their names")
     if folded not in known:
         raise InvalidOption(f"unknown backend {name!r}{nearest(name, [*known, *ALIASES])} (see %k8sgpt auth list)")
     return folded
