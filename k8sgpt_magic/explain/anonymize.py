@@ -14,6 +14,7 @@ from typing import Any
 from k8sgpt_magic.cluster.resources import Ingress, Namespace, Node, Pod, Service, Webhook
 from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.credentials import PEM, patterns
+from k8sgpt_magic.explain import pasted
 
 TOKEN = re.compile(r"__([A-Z]+)_(\d+)__")
 
@@ -70,6 +71,7 @@ class Anonymizer:
         self._originals: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        self._values: set[str] = set()
         # Findings repeat each other's lines, and lines each other's words: each is looked at once.
         self._masked_lines: dict[str, str] = {}
         self._masked_words: dict[str, str] = {}
@@ -90,10 +92,19 @@ class Anonymizer:
             self._masked_lines.clear()
             self._masked_words.clear()
 
+    def learn_text(self, text: str) -> None:
+        """Remember what names things in a text that a user pasted, and the values that it holds, as sensitive."""
+        for name in pasted.names(text):
+            self.remember(name, "name")
+        self._values.update(pasted.secrets(text))
+
     def mask(self, text: str) -> str:
         """The text with a token in place of everything that names something or is secret."""
         if "-----BEGIN" in text:
             text = PEM.sub(self._replace("secret"), text)
+        for value in sorted(self._values, key=len, reverse=True):
+            if value in text:
+                text = self._outside_tokens(text, partial(self._without_value, value))
         if len(self._masked_lines) > _REMEMBERED or len(self._masked_words) > _REMEMBERED:
             self._masked_lines.clear()
             self._masked_words.clear()
@@ -185,6 +196,11 @@ class Anonymizer:
             return whole[: first - start] + self._token(what, sort) + whole[last - start :]
 
         return replace
+
+    def _without_value(self, value: str, text: str) -> str:
+        # Not inside of words: the value of a variable may be as short as "web".
+        whole = rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])"
+        return re.sub(whole, lambda _: self._token(value, "secret"), text)
 
     @staticmethod
     def _outside_tokens(text: str, change: Callable[[str], str]) -> str:

@@ -205,7 +205,9 @@ class Explainer:
         for each in self._session.findings():
             if each.cause:
                 related.setdefault(each.cause, []).append(each)
-        for finding in findings:
+        if text:
+            anonymizer.learn_text(text)
+        for finding in () if text else findings:
             for name in (finding.name, finding.namespace, finding.container, *finding.masked):
                 anonymizer.remember(name, "name")
         subjects = [

@@ -123,3 +123,106 @@ def test_any_text_comes_back(text):
     anonymizer.remember("abc", "pod")
     if not TOKEN.search(text):
         assert anonymizer.unmask(anonymizer.mask(text)) == text
+
+
+PASTED = (
+    """Name:             checkout-5d9c7b8f6d-abcde
+Namespace:        acme-prod
+Node:             ip-10-0-3-4.eu-west-1.compute.internal/10.0.3.4
+IP:               10.244.1.7
+Labels:           app=checkout
+                  team=payments-squad
+Annotations:      owner: jane.doe@acme.io
+Controlled By:    ReplicaSet/checkout-5d9c7b8f6d
+Containers:
+  app:
+    Image:         registry.acme.io:5000/team/checkout:v1.2
+    Environment:
+      DB_PASSWORD:  hunter2hunter2
+      API_TOKEN:    ghp_abcdefghijklmnopqrstuvwxyz0123456789
+Events:
+  Warning  Failed  2m  kubelet  Failed to pull image "registry.acme.io:5000/team/checkout:v1.2"
+""",
+    """2026-01-01T00:00:00Z ERROR db connect postgres://svc:s3cr3tpw@db.acme.internal:5432/orders failed
+Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U
+AKIAIOSFODNN7EXAMPLE aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+2001:db8::1 mac 00:1A:2B:3C:4D:5E
+""",
+    """apiVersion: v1
+kind: Secret
+metadata:
+  name: db-creds
+  namespace: acme-prod
+data:
+  password: aHVudGVyMmh1bnRlcjI=
+  user: YWRtaW4=
+stringData:
+  plain: topsecretvalue
+
+""",
+    """{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db-creds","namespace":"acme-prod"},"data":{"password":"aHVudGVyMg=="}}
+""",
+    """NAME                        READY   STATUS             RESTARTS   AGE
+billing-api-7d9f8c6b5-xk2lp   0/1     CrashLoopBackOff   12   3h
+NAMESPACE  LAST SEEN
+acme-prod  12s   Warning   BackOff   pod/billing-api-7d9f8c6b5-xk2lp
+""",
+    """apiVersion: v1
+kind: Pod
+metadata:
+  name: billing-api
+  namespace: acme-prod
+  labels: {team: payments-squad}
+spec:
+  nodeName: worker-17.acme.lan
+  serviceAccountName: billing-sa
+  containers:
+  - name: app
+    image: acme/billing:2
+    env:
+    - {name: DB_PASSWORD, value: hunter2hunter2}
+    - name: STRIPE
+      value: plainvalue123
+  imagePullSecrets: [{name: acme-regcred}]
+""",
+)
+SENSITIVE = (
+    "hunter2", "acme", "payments-squad", "jane", "ghp_", "s3cr3tpw", "eyJhb", "AKIA", "wJalr", "10.0.3.4", "10.244",
+    "2001:db8", "aHVud", "YWRtaW4", "topsecret", "billing-api", "db-creds", "worker-17", "plainvalue123", "billing-sa",
+    "xk2lp", "checkout-5d9",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PASTED)
+def test_pasted_text_of_a_cluster_that_was_never_analyzed_is_masked(text):
+    made = Anonymizer()
+    made.learn_text(text)
+    masked = made.mask(text)
+    assert [each for each in SENSITIVE if each in masked] == []
+    assert made.unmask(masked) == text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "automountServiceAccountToken: false",
+        "DB_PASSWORD: <set to the key 'password' in secret>",
+        "imagePullSecrets: [{}]",
+    ],
+)
+def test_flags_and_places_are_no_credentials(line):
+    assert Anonymizer().mask(line) == line
+
+
+@pytest.mark.parametrize(
+    "line", ["DB_PASSWORD=hunter2", "MY_API_TOKEN: hunter2", "spring.datasource.password=hunter2"]
+)
+def test_a_credential_is_told_by_the_end_of_its_name(line):
+    assert "hunter2" not in Anonymizer().mask(line)
+
+
+@given(st.text(alphabet="abN: ={}\"'\n-/|data", max_size=120))
+def test_any_pasted_text_can_be_learnt_from_and_comes_back(text):
+    made = Anonymizer()
+    made.learn_text(f"kind: Secret\n{text}")
+    assert made.unmask(made.mask(text)) == text
