@@ -13,7 +13,7 @@ _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")
 # What looks like data rather than words: long, and both letters and digits in it.
 _BLOB = re.compile(r"(?<![\w/+=])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Za-z])[\w/+-]{24,}={0,2}(?![\w/+=])")
 _ASSIGNED = re.compile(
-    r"(?i)(?<![a-z])(?:[a-z0-9]+[_.-])*(?:pass(?:word|wd|phrase)?|secret|token|(?:api|access|secret|private|encryption)"
+    r"(?i)(?<![a-z])(?:pass(?:word|wd|phrase)?|secret|token|(?:api|access|secret|private|encryption)"
     r"[_-]?key|client[_-]?secret|credential)s?[\"']?\s*[:=]\s*[\"']?"
     # Neither a place-holder nor what a flag is set to.
     r"(?![\[{<$(]|(?:true|false|null|none)\b)([^\s\"',;&]{3,})"
