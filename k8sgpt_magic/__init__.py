@@ -36,6 +36,7 @@ __all__ = [
     "analyzer",
     "custom_resource",
     "diff",
+    "explain",
     "shared_session",
 ]
 
@@ -55,9 +56,11 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     # Loading the extension must not pay for what the first analysis needs.
-    if module := _LAZY.get(name):
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "explain":
+        return import_module("k8sgpt_magic.explain")
+    if module := _LAZY.get(name):
         return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

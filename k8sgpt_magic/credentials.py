@@ -11,7 +11,7 @@ PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.D
 _BEARER = re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{8,}")
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")
 # What looks like data rather than words: long, and both letters and digits in it.
-_BLOB = re.compile(r"(?<![\w/+=])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Za-z])[\w/+-]{24,}={0,2}(?![\w/+=])")
+_BLOB = re.compile(r"(?<![\w/+=-])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Za-z])[\w/+-]{24,}={0,2}(?![\w/+=])")
 _ASSIGNED = re.compile(
     r"(?i)(?<![a-z])(?:pass(?:word|wd|phrase)?|secret|token|(?:api|access|secret|private|encryption)"
     r"[_-]?key|client[_-]?secret|credential)s?[\"']?\s*[:=]\s*[\"']?"

@@ -155,6 +155,9 @@ class _Remote:
     def _failed(self, error: Exception) -> SnapshotError:
         # Each protocol's package raises exceptions of its own, with no common base and sometimes the whole URL.
         if isinstance(error, FileNotFoundError):
+            # fsspec also says so of servers that do not answer.
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                return SnapshotError(f"{self.shown} cannot be opened: its server does not answer")
             return SnapshotError(f"There is no file {self.shown}")
         reason = _without_credentials(str(error)) if "://" not in str(error) else ""
         return SnapshotError(f"{self.shown} cannot be opened: {type(error).__name__}{': ' if reason else ''}{reason}")

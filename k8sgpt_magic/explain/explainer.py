@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_CONCURRENCY = 16
 PASTED = "pasted text"
+# Characters: some ten thousand tokens. Logs and events say most at their ends.
+_PASTED_LIMIT = 40_000
 
 
 class Style(Struct, frozen=True, kw_only=True):
@@ -109,6 +111,7 @@ class Explainer:
         """
         style = style or Style()
         _check(style)
+        text = _bounded(text)
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
         state = Progress(unmask=self._session.anonymizer.unmask, partial={})
@@ -157,6 +160,7 @@ class Explainer:
         """What ``explain`` would send, exactly, and about how many tokens it is."""
         style = style or Style()
         _check(style)
+        text = _bounded(text)
         findings = [_pasted(text)] if text else self._findings(what)
         backend = self._backend(style)
         logs = self._session.engine.run(self._logs(findings)) if style.logs and not text else Logs({}, [])
@@ -290,6 +294,15 @@ def _check(style: Style) -> None:
 
 def _is_masked(backend: Backend, style: Style) -> bool:
     return style.anonymize and not backend.is_local
+
+
+def _bounded(text: str) -> str:
+    """A text without its middle where it is longer than a model should be given."""
+    left_out = len(text) - _PASTED_LIMIT
+    if left_out <= 0:
+        return text
+    tail = _PASTED_LIMIT // 4
+    return f"{text[: _PASTED_LIMIT - tail]}\n[{left_out:,} characters left out]\n{text[-tail:]}"
 
 
 def _pasted(text: str) -> Finding:

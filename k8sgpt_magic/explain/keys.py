@@ -142,6 +142,11 @@ _PREFIXED = re.compile(
     r"\b(?:(?:sk|pk|rk|xai|nvapi|glpat|pplx)-|(?:sk|gsk|hf|r8|ghp|github_pat)_|AIza|AKIA|ASIA)"
     r"(?=[\w-]*\d)(?=[\w-]*[A-Z])[\w-]{16,}|\beyJ[\w-]{10,}\.[\w-]{5,}"
 )
+_IN_URL = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
+_IN_HEADER = re.compile(
+    r"(?i)(?:proxy-)?authorization\s*[:=]\s*(?:\w+\s+)?([^\s$]\S*)$|"
+    r"(?:x-)?(?:api|auth)-?(?:key|token)\s*[:=]\s*([^\s$]\S*)$"
+)
 # Options of `auth` that take a value, which is then no key.
 _AUTH_VALUES = ("-b", "--backend", "-m", "--model", "-u", "--base-url", "--baseurl")
 _REASON = (
@@ -163,13 +168,13 @@ def refuse_key_on_line(words: Sequence[str], shell: Any = None, *, in_terminal: 
     To be called with the words as typed, before ``{name}`` and ``$name`` are expanded, and before a parser could
     quote one of them. With an IPython shell the key is also taken out of what it remembers of the input.
     """
-    if found := list(_keys_among(words)):
+    if found := list(_keys_among(words, in_terminal=in_terminal)):
         if shell is not None:
             _forget(found, shell)
         raise KeyOnLine(_REASON_IN_TERMINAL if in_terminal else _REASON)
 
 
-def _keys_among(words: Sequence[str]) -> list[str]:
+def _keys_among(words: Sequence[str], *, in_terminal: bool = False) -> list[str]:
     found: list[str] = []
     positional = 0
     is_auth = bool(words) and words[0] == "auth"
@@ -181,6 +186,11 @@ def _keys_among(words: Sequence[str]) -> list[str]:
             found += [flag[1]] if flag[1] else []
         elif _FLAGS.fullmatch(before) and "=" not in before:
             found.append(word)
+        elif before in ("--base-url", "--baseurl", "-u") and (inside := _IN_URL.search(word)):
+            found.append(inside[1])
+        # In a terminal a shell has put the variable's value here, and there is no other way to give it.
+        elif before == "--custom-header" and not in_terminal and (header := _IN_HEADER.match(word)):
+            found.append(header[1] or header[2])
         elif prefixed := _PREFIXED.findall(word):
             found += prefixed
         elif is_auth and not word.startswith("-") and before not in _AUTH_VALUES:

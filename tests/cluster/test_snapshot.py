@@ -735,6 +735,7 @@ def test_a_file_in_memory(saved_demo):
     [
         ("nosuch://bucket/x", "nosuch:// is not a known protocol"),
         ("file:///no/such/file.json", "There is no file"),
+        ("http://127.0.0.1:1/dump.tar.gz", "its server does not answer"),
     ],
 )
 def test_a_url_that_cannot_be_opened(url, message):

@@ -10,12 +10,13 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+import k8sgpt_magic
 from k8sgpt_magic.analyzers import codes
 from k8sgpt_magic.explain.anonymize import Anonymizer
 from k8sgpt_magic.explain.backends import Answer
 from k8sgpt_magic.explain.backends.offline import packaged
 from k8sgpt_magic.explain.explain import Explained, Subject, explain, questions
-from k8sgpt_magic.explain.explainer import as_columns
+from k8sgpt_magic.explain.explainer import Style, as_columns
 from k8sgpt_magic.explain.explanation import NotAnExplanation, changes, danger, parse
 from k8sgpt_magic.explain.prompts import Wording
 from k8sgpt_magic.magics import K8sGPTMagics
@@ -235,3 +236,21 @@ def test_no_name_of_the_cluster_is_in_what_a_backend_would_be_sent(session):
     sent = json.dumps([question.prompt.user for question in asked])
     for name in {*session.last["name"], "shop", "node-a", "registry.example.com"}:
         assert not re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", sent), name
+
+
+def test_plain_python_explains_in_the_shared_session():
+    found = k8sgpt_magic.analyze(source="demo", filter="pods")
+    explained = k8sgpt_magic.explain(found.head(2), backend="offline")
+    assert list(explained["id"]) == list(found["id"].head(2))
+    assert explained["explanation"].all()
+    [text] = k8sgpt_magic.explain(text="Back-off: ImagePullBackOff", backend="offline")["explanation"]
+    assert "image" in text
+
+
+def test_of_a_long_text_its_ends_are_sent(session):
+    text = "first " + "x " * 50_000 + " last"
+    shown = session.explainer.preview(text=text, style=Style(backend="offline"))
+    assert "first x" in shown
+    assert "x  last" in shown
+    assert "characters left out]" in shown
+    assert len(shown) < 45_000

@@ -1,6 +1,7 @@
 """Keys: where they are kept, how they are asked for, and that they show up nowhere."""
 
 import getpass
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -138,13 +139,16 @@ def test_a_key_is_in_no_repr_and_bad_ones_are_not_quoted():
         "analyze --explain --token=hunter2-hunter2",
         f"analyze --explain --custom-header Authorization:{KEY}",
         "explain --custom-header X:gsk_Abcdefghijklmnop1234567890",
+        "explain --custom-header 'Authorization: Bearer hunter22'",
+        "explain --custom-header x-api-key:hunter22",
+        "auth add openai --base-url https://me:hunter22@proxy.example.com/v1",
         "auth add google AIzaSyAbcdefghijklmnop1234567890",
         "explain --ask eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc",
     ],
 )
 def test_a_key_on_the_line_is_refused_and_not_said_again(line):
     with pytest.raises(KeyOnLine, match="not taken on the command line") as caught:
-        refuse_key_on_line(line.split())
+        refuse_key_on_line(shlex.split(line))
     for secret in (KEY, "hunter2", "gsk_", "AIza", "eyJ"):
         assert secret not in str(caught.value)
 
@@ -161,11 +165,14 @@ def test_a_key_on_the_line_is_refused_and_not_said_again(line):
         "explain Pod/shop/sk-checkout-worker-5d8f7c9b4d-x2x9z/PodCrashLoopBackOff",
         "snapshot save /home/user/Cluster-Backup-20261123T050000.tar.gz",
         "explain --custom-header Authorization:$TOKEN",
+        "explain --custom-header 'Authorization: Bearer $TOKEN'",
+        "explain --custom-header 'Authorization: Bearer {token}'",
+        "explain --custom-header X-Team:search",
         "cache add s3 s3://my-bucket/K8sGPT/Explanations2026",
     ],
 )
 def test_what_is_no_key_passes(line):
-    refuse_key_on_line(line.split())
+    refuse_key_on_line(shlex.split(line))
 
 
 def test_a_refused_key_leaves_the_history_of_the_shell(tmp_path):
