@@ -43,7 +43,7 @@ def add(name: str, address: str) -> None:
 
     if not _NAME.fullmatch(name):
         raise InvalidOption(f"{name!r} is no name for an analyzer: a letter, then letters, digits and dashes")
-    if not _ADDRESS.fullmatch(address):
+    if not _ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 2**16:
         raise InvalidOption(f"{address!r} is no address; one looks like localhost:8085")
     taken = {each.lower() for each in (*registered(), *groups())} - {each.lower() for each in settings.load().remote}
     if name.lower() in taken:

@@ -136,6 +136,7 @@ def test_one_that_hangs_is_cut_off(session, serve):
     [
         (["add", "", "localhost:1"], "no name"),
         (["add", "disks", "localhost"], "no address"),
+        (["add", "disks", "localhost:99999"], "no address"),
         (["add", "disks", "http://localhost:1/x"], "no address"),
         (["add", "pod", "localhost:1"], "already"),
         (["remove", "diskz"], "no custom analyzer 'diskz'; did you mean 'disks'"),
