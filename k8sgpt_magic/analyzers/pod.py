@@ -816,12 +816,16 @@ def _probe_kills(view: ClusterView, pod: Pod, container: Container) -> list[Even
 
     Killing is a Normal event, and of the kubelet's other reasons to kill a container none speaks of a probe.
     """
-    about = [event for event in view.events(pod, "Killing", "Unhealthy", type="") if _is_about(event, container)]
-    kills = [
-        event for event in _recent(view, about) if event.reason == "Killing" and _KILLED_BY.search(event.message)
+    killing = [event for event in view.events(pod, "Killing", type="") if _KILLED_BY.search(event.message)]
+    kills = [event for event in _recent(view, killing) if _is_about(event, container)]
+    if not kills:
+        return []
+    failures = [
+        event
+        for event in _recent(view, view.events(pod, "Unhealthy", type=""))
+        if _is_about(event, container) and event.message.startswith(("Liveness", "Startup"))
     ]
-    failures = [event for event in _recent(view, about) if event.message.startswith(("Liveness", "Startup"))]
-    return [*failures[:2], *kills[:1]] if kills else []
+    return [*failures[:2], *kills[:1]]
 
 
 def _killed_by(kills: list[Event]) -> str:
@@ -968,12 +972,11 @@ def _ending(terminated: ContainerStateTerminated) -> str:
 
 def _path(pod: Pod, status: ContainerStatus) -> str:
     """Where in the pod the status of a container stands."""
-    for field, statuses in (
-        ("initContainerStatuses", pod.status.init_container_statuses),
-        ("ephemeralContainerStatuses", pod.status.ephemeral_container_statuses),
-    ):
-        if statuses and any(each is status for each in statuses):
-            return f"status.{field}[{status.name}]"
+    own = pod.status
+    if own.init_container_statuses and any(each is status for each in own.init_container_statuses):
+        return f"status.initContainerStatuses[{status.name}]"
+    if own.ephemeral_container_statuses and any(each is status for each in own.ephemeral_container_statuses):
+        return f"status.ephemeralContainerStatuses[{status.name}]"
     return f"status.containerStatuses[{status.name}]"
 
 

@@ -117,7 +117,9 @@ def _plain(error: Exception) -> str:
 
 def _with_events(finding: Finding, events: Sequence[Event], view: ClusterView) -> Finding:
     """The first finding on an object with the recent warnings about it that it does not quote yet."""
-    known = {fact.value for fact in finding.evidence} if events else set()
+    if not events:
+        return finding
+    known = {fact.value for fact in finding.evidence}
     reasons: set[str] = set()
     fresh = []
     # The newest comes first, and others of its reason say much the same.
