@@ -51,18 +51,12 @@ class Commands:
         _check_explaining(parsed)
         self._check_failing(parsed)
 
-        findings = self._session.analyze(
-            parsed.namespace,
-            all_namespaces=parsed.all_namespaces,
-            filter=parsed.filter,
-            selector=parsed.selector,
-            severity=parsed.severity,
+        findings = self._make(
+            parsed,
             max_age=parsed.max_age,
             refresh=parsed.refresh,
             dask=parsed.dask,
             ship_credentials=parsed.ship_credentials,
-            progress=self._progress(parsed),
-            **_cluster(parsed),
         )
         if parsed.fail_on and (findings["severity"] >= parsed.fail_on).any():
             self.exit_code = 1
@@ -312,16 +306,16 @@ class Commands:
         passing = ("max_concurrency", "timeout")
         return self._is_alone or any(option.name not in passing for option in asked)
 
-    def _make(self, parsed: argparse.Namespace, *, refresh: bool = False) -> Any:
+    def _make(self, parsed: argparse.Namespace, **more: Any) -> Any:
         return self._session.analyze(
             parsed.namespace,
             all_namespaces=parsed.all_namespaces,
             filter=parsed.filter,
             selector=parsed.selector,
             severity=parsed.severity,
-            refresh=refresh,
             progress=self._progress(parsed),
             **_cluster(parsed),
+            **more,
         )
 
     def _check_failing(self, parsed: argparse.Namespace) -> None:

@@ -72,28 +72,28 @@ def judge_roles(roles: Iterable[Role | ClusterRole], codes: RoleCodes) -> Iterat
                 role,
                 "It allows every verb on every resource of "
                 f"{'every' if any('*' in role.rules[at].api_groups for at in everything) else 'an'} API group.",
-                evidence=[(f"rules[{at}]", _shown(role.rules[at])) for at in everything],
+                evidence=_rules(role, everything),
             )
             continue
         if wide := [at for at, rule in enumerate(role.rules) if _is_wide(rule)]:
             yield codes.wildcard.finding(
                 role,
                 f"It has wildcards: {joined((_shown(role.rules[at]) for at in wide), 2)}.",
-                evidence=[(f"rules[{at}]", _shown(role.rules[at])) for at in wide],
+                evidence=_rules(role, wide),
                 severity="info",
             )
         if escalating := [at for at, rule in enumerate(role.rules) if _escalates(rule)]:
             yield codes.escalation.finding(
                 role,
                 f"It lets its subjects get other rights: {joined((_shown(role.rules[at]) for at in escalating), 2)}.",
-                evidence=[(f"rules[{at}]", _shown(role.rules[at])) for at in escalating],
+                evidence=_rules(role, escalating),
             )
         if reading := [at for at, rule in enumerate(role.rules) if _reads_secrets(rule)]:
             yield codes.secrets.finding(
                 role,
                 "It lets its subjects read Secrets"
                 f"{'' if isinstance(role, Role) else ', by a ClusterRoleBinding in all namespaces'}.",
-                evidence=[(f"rules[{at}]", _shown(role.rules[at])) for at in reading],
+                evidence=_rules(role, reading),
             )
 
 
@@ -119,6 +119,11 @@ def _reads_secrets(rule: PolicyRule) -> bool:
         and bool({"get", "list", "watch", "*"} & set(rule.verbs))
         and not rule.resource_names
     )
+
+
+def _rules(role: Role | ClusterRole, places: Iterable[int]) -> list[tuple[str, str]]:
+    """Some rules of a role as evidence."""
+    return [(f"rules[{at}]", _shown(role.rules[at])) for at in places]
 
 
 def _shown(rule: PolicyRule) -> str:
