@@ -31,12 +31,6 @@ class NoCertificate(ValueError):
 
 def chain_of(pem: bytes) -> list[Certificate]:
     """The certificates in a PEM text, that of the server first. Raises ``NoCertificate``."""
-    from cryptography import x509
-
-    try:
-        found = x509.load_pem_x509_certificates(pem)
-    except ValueError:
-        raise NoCertificate("it is not PEM with a certificate in it") from None
     return [
         Certificate(
             each.subject.rfc4514_string(),
@@ -45,8 +39,17 @@ def chain_of(pem: bytes) -> list[Certificate]:
             each.not_valid_after_utc,
             _names(each.extensions),
         )
-        for each in found
+        for each in _parsed(pem)
     ]
+
+
+def _parsed(pem: bytes) -> list[x509.Certificate]:
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise NoCertificate("it is not PEM with a certificate in it") from None
 
 
 def _names(extensions: x509.Extensions) -> tuple[str, ...]:
@@ -65,12 +68,7 @@ def is_trusted(pem: bytes, bundle: bytes) -> bool:
 
     Raises ``NoCertificate`` where either holds none.
     """
-    from cryptography import x509
-
-    try:
-        chain, authorities = x509.load_pem_x509_certificates(pem), x509.load_pem_x509_certificates(bundle)
-    except ValueError:
-        raise NoCertificate("it is not PEM with a certificate in it") from None
+    chain, authorities = _parsed(pem), _parsed(bundle)
     return any(each == authority or _signed(each, authority) for each in chain for authority in authorities)
 
 
