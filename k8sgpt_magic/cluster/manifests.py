@@ -163,7 +163,7 @@ def _json_documents(data: bytes) -> Iterator[Document]:
         yield from _concatenated(data.decode(errors="replace"))
         return
     except RecursionError:
-        raise Damaged("it is nested too deeply") from None
+        raise Damaged(_TOO_DEEP) from None
     if whole.items is not msgspec.UNSET and (not whole.kind or whole.kind.endswith("List")):
         yield Document(whole.api_version or "", whole.kind or "", list(whole.items or ()), True)
     elif whole.kind:
@@ -180,7 +180,7 @@ def _concatenated(text: str) -> Iterator[Document]:
         except json.JSONDecodeError as error:
             raise Damaged(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
         except RecursionError:
-            raise Damaged("it is nested too deeply") from None
+            raise Damaged(_TOO_DEEP) from None
         found = list(_documents_of(fields))
         if not found:
             # Somebody's log in JSON lines, most likely.
@@ -274,7 +274,7 @@ def _items_apart(data: bytes) -> tuple[bytes, Iterator[tuple[int, bytes]]] | Non
 
 def _parsed(data: bytes, line: int = 0) -> Iterator[Any]:
     """The documents in YAML. ``line`` is how many lines of the file are before them."""
-    _check_depth(data)
+    _check_depth(data, line)
     try:
         loader = _Loader(data)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -297,16 +297,25 @@ def _parsed(data: bytes, line: int = 0) -> Iterator[Any]:
 def _yaml_reason(error: Exception, line: int) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    return f"line {line + mark.line + 1}, column {mark.column + 1}: {problem}" if mark else quote(str(problem))
+    if problem == _LIBYAML_TOO_DEEP:
+        problem = _TOO_DEEP
+    return f"{_place(mark, line)}: {problem}" if mark else quote(str(problem))
+
+
+def _place(mark: Any, line: int) -> str:
+    # libyaml's marks and PyYAML's own are two types that only look alike.
+    return f"line {line + mark.line + 1}, column {mark.column + 1}"
 
 
 # libyaml's caller composes nodes by recursion in C and ends the process, not the parsing, when the stack is used up:
-# with a stack of 8 MiB somewhere past 20,000 levels.
+# with a stack of 8 MiB somewhere past 20,000 levels. libyaml itself gives up past 1,000 levels, but only since 0.2.6.
 _DEPTH = 5_000
+_TOO_DEEP = "it is nested too deeply"
+_LIBYAML_TOO_DEEP = "exceeded maximum nesting depth"
 _DEEP_BLOCK = re.compile(rb"^[ \t?:-]{%d}" % _DEPTH, re.MULTILINE)
 
 
-def _check_depth(data: bytes) -> None:
+def _check_depth(data: bytes, line: int) -> None:
     # A document that opens few collections cannot be deep, which is quicker to see than to parse it twice.
     if data.count(b"[") + data.count(b"{") < _DEPTH and not _DEEP_BLOCK.search(data):
         return
@@ -318,7 +327,7 @@ def _check_depth(data: bytes) -> None:
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             if depth > _DEPTH:
-                raise Damaged("it is nested too deeply")
+                raise Damaged(f"{_place(event.start_mark, line)}: {_TOO_DEEP}")
     except yaml.YAMLError:
         # The parsing itself comes to the same place, after all documents before it.
         return

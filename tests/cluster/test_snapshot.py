@@ -598,7 +598,7 @@ def test_a_file_that_is_not_there_and_one_that_nearly_is(tmp_path):
         ("fake.zip", b"PK\x03\x04garbage", "fake.zip is damaged: File is not a zip file"),
         ("x.tar.zst", b"\x28\xb5\x2f\xfd0000", "Zstandard"),
         ("deep.json", b'{"apiVersion": "v1", "kind": "Pod", "a": ' + b"[" * 100_000, "deep.json is damaged: it is nested too deeply"),
-        ("deep.yaml", b"apiVersion: v1\nkind: Pod\nspec:\n  " + b"- " * 100_000 + b"x", "deep.yaml is damaged: it is nested too deeply"),
+        ("deep.yaml", b"apiVersion: v1\nkind: Pod\nspec:\n  " + b"- " * 100_000 + b"x", r"deep.yaml is damaged: line 4, column \d+: it is nested too deeply"),
     ],
 )  # fmt: skip
 def test_what_is_no_snapshot_is_refused_with_the_place_and_what_would_do(tmp_path, name, content, message):
