@@ -14,9 +14,9 @@ from k8sgpt_magic.cluster.resources import (
     DeploymentCondition,
     DeploymentStatus,
     Event,
-    ObjectRef,
     Pod,
     ReplicaSet,
+    Resource,
     Secret,
 )
 from k8sgpt_magic.cluster.view import ClusterView, condition
@@ -142,6 +142,7 @@ def _falls_short(view: ClusterView, deployment: Deployment) -> Iterator[Finding]
 
 def _replica_failure(view: ClusterView, deployment: Deployment, failure: DeploymentCondition) -> Finding:
     progressing = condition(deployment.status.conditions, "Progressing")
+    pods = view.pods_of(deployment)
     action = "deleted" if failure.reason == "FailedDelete" else "created"
     evidence = [condition_fact(failure), _replicas_fact(deployment)]
     if progressing and progressing.status == "False":
@@ -158,14 +159,15 @@ def _replica_failure(view: ClusterView, deployment: Deployment, failure: Deploym
         since=failure.last_transition_time,
         severity=_severity(deployment),
         evidence=evidence,
-        because=[*(each.ref for each in refused), *_explanations(view, deployment)],
+        because=[*refused, *_explanations(view, deployment, unready(pods), pods)],
         masked=names_in(failure.message),
     )
 
 
 def _rollout_stopped(view: ClusterView, deployment: Deployment, progressing: DeploymentCondition) -> Finding:
     status = deployment.status
-    pods = unready(view.pods_of(deployment))
+    all_pods = view.pods_of(deployment)
+    pods = unready(all_pods)
     if progressing.reason == "ProgressDeadlineExceeded":
         code = PROGRESS_DEADLINE_EXCEEDED
         message = (
@@ -190,7 +192,7 @@ def _rollout_stopped(view: ClusterView, deployment: Deployment, progressing: Dep
             *pod_facts(pods),
             *view.events(deployment),
         ],
-        because=_explanations(view, deployment, pods),
+        because=_explanations(view, deployment, pods, all_pods),
         # The controller names the ReplicaSet that has timed out.
         masked=[each.name for each in _replica_sets(view, deployment)],
     )
@@ -201,7 +203,8 @@ def _not_ready(
 ) -> Iterator[Finding]:
     if deployment.status == DeploymentStatus() and not deployment.metadata.creation_timestamp:
         return  # A manifest that no cluster has seen.
-    pods = unready(view.pods_of(deployment))
+    all_pods = view.pods_of(deployment)
+    pods = unready(all_pods)
     fails = bool(pods) and is_failing(pods[0])
     if not fails and _is_rolling_out(view, deployment, progressing):
         return
@@ -232,7 +235,7 @@ def _not_ready(
             *pod_facts(pods),
             *view.events(deployment),
         ],
-        because=_explanations(view, deployment, pods),
+        because=_explanations(view, deployment, pods, all_pods),
     )
 
 
@@ -284,15 +287,11 @@ def _short_since(
     return deployment.metadata.creation_timestamp
 
 
-def _explanations(view: ClusterView, deployment: Deployment, pods: Sequence[Pod] | None = None) -> list[ObjectRef]:
+def _explanations(
+    view: ClusterView, deployment: Deployment, waited_for: Sequence[Pod], pods: Sequence[Pod]
+) -> list[Resource]:
     """The current ReplicaSet, then the pods that are not ready, then those that failed and were replaced."""
-    if pods is None:
-        pods = unready(view.pods_of(deployment))
-    return [
-        *(each.ref for each in _replica_sets(view, deployment)[:1]),
-        *(pod.ref for pod in pods[:NAMED_PODS]),
-        *(pod.ref for pod in newest_failed(view.pods_of(deployment))),
-    ]
+    return [*_replica_sets(view, deployment)[:1], *waited_for[:NAMED_PODS], *newest_failed(pods)]
 
 
 def _replica_sets(view: ClusterView, deployment: Deployment) -> list[ReplicaSet]:

@@ -189,8 +189,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
     nodes = list(view.all(Node))
     if not nodes:
         return
-    pods = _pods_by_node(view)
-    requested: dict[tuple[int, int], tuple[float, float]] = {}
+    loads = _loads(view)
     newest = max((version for node in nodes if (version := _minor_version(node))), default=None)
     latest_heartbeat = max((time for node in nodes if (time := _renewed(view, node))), default=None)
     for node in nodes:
@@ -199,7 +198,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
         if _is_joining_or_leaving(view, node):
             continue
         if not is_ready:
-            yield _not_ready(view, node, pods.get(node.name, []))
+            yield _not_ready(view, node, loads[node.name].pods)
         yield from _pressure(view, node)
         yield from _network_unavailable(node)
         if is_ready:
@@ -210,7 +209,7 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
         yield from _cordoned(view, node)
         yield from _tainted(view, node)
         if not node.spec.unschedulable:
-            yield from _allocatable_exhausted(node, pods.get(node.name, []), requested)
+            yield from _allocatable_exhausted(node, loads[node.name])
         yield from _kubelet_version_skew(node, newest)
 
 
@@ -224,7 +223,7 @@ def _is_joining_or_leaving(view: ClusterView, node: Node) -> bool:
 # --- conditions ------------------------------------------------------------------------------------------
 
 
-def _not_ready(view: ClusterView, node: Node, pods: Sequence[Pod]) -> Finding:
+def _not_ready(view: ClusterView, node: Node, pods: int) -> Finding:
     ready = condition(node.status.conditions, "Ready")
     since = ready.last_transition_time
     for_long = f" for {ago(view.age(since))}" if since else ""
@@ -237,7 +236,7 @@ def _not_ready(view: ClusterView, node: Node, pods: Sequence[Pod]) -> Finding:
             f"The node has not been ready{for_long}: {sentence(ready.message or ready.reason or 'no reason given')}"
         )
     if pods:
-        message += f" {count(len(pods), 'pod')} {'is' if len(pods) == 1 else 'are'} bound to it."
+        message += f" {count(pods, 'pod')} {'is' if pods == 1 else 'are'} bound to it."
     evidence: list[Evidence | Event | tuple[str, object]] = [
         ("status.conditions[Ready]", f"{ready.status} {ready.reason}: {ready.message}")
     ]
@@ -389,6 +388,14 @@ def _tainted(view: ClusterView, node: Node) -> Iterator[Finding]:
 # --- room ------------------------------------------------------------------------------------------------
 
 
+class _Load(Struct):
+    """What the pods that hold room on a node request: their number, cores of cpu and bytes of memory."""
+
+    pods: int = 0
+    cpu: float = 0.0
+    memory: float = 0.0
+
+
 class _Use(Struct):
     """How much of one resource the pods of a node take."""
 
@@ -408,28 +415,16 @@ class _Use(Struct):
         return f"{self.used:,.0f} of {self.allocatable:,.0f} pods"
 
 
-def _allocatable_exhausted(
-    node: Node, pods: Sequence[Pod], known: dict[tuple[int, int], tuple[float, float]]
-) -> Iterator[Finding]:
+def _allocatable_exhausted(node: Node, load: _Load) -> Iterator[Finding]:
     allocatable = node.status.allocatable
-    if not pods or not allocatable:
+    if not load.pods or not allocatable:
         return
-    cpu = memory = 0.0
-    for pod in pods:
-        spec = pod.spec
-        # Pods of one template share their containers.
-        key = (id(spec.containers), id(spec.init_containers))
-        if (requested := known.get(key)) is None:
-            requested = known[key] = _requests(spec)
-        pod_cpu, pod_memory = requested
-        cpu += pod_cpu
-        memory += pod_memory
     full = [
         use
         for use in (
-            _Use("cpu", cpu, _number(allocatable.get("cpu", 0))),
-            _Use("memory", memory, _number(allocatable.get("memory", 0))),
-            _Use("pods", len(pods), _number(allocatable.get("pods", 0))),
+            _Use("cpu", load.cpu, _number(allocatable.get("cpu", 0))),
+            _Use("memory", load.memory, _number(allocatable.get("memory", 0))),
+            _Use("pods", load.pods, _number(allocatable.get("pods", 0))),
         )
         if use.allocatable > 0 and use.share >= FULL
     ]
@@ -449,14 +444,24 @@ def _allocatable_exhausted(
     )
 
 
-def _pods_by_node(view: ClusterView) -> dict[str, list[Pod]]:
-    """The pods that hold room on each node; none where not all pods are known, since sums would be wrong."""
-    found: defaultdict[str, list[Pod]] = defaultdict(list)
+def _loads(view: ClusterView) -> defaultdict[str, _Load]:
+    """The load of each node, by name; none where not all pods are known, since sums would be wrong."""
+    found: defaultdict[str, _Load] = defaultdict(_Load)
     if view.namespaces or not view.readable(Pod):
         return found
+    before = PodSpec()
+    cpu, memory = _requests(before)
     for pod in view.all(Pod):
-        if (name := pod.spec.node_name) and pod.status.phase not in ("Succeeded", "Failed"):
-            found[name].append(pod)
+        spec = pod.spec
+        # Pods of one template come one after another, and share their containers.
+        if spec.containers is not before.containers or spec.init_containers is not before.init_containers:
+            cpu, memory = _requests(spec)
+            before = spec
+        if (name := spec.node_name) and pod.status.phase not in ("Succeeded", "Failed"):
+            load = found[name]
+            load.pods += 1
+            load.cpu += cpu
+            load.memory += memory
     return found
 
 

@@ -207,8 +207,8 @@ _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV",
 )  # fmt: skip
 def analyze(view: ClusterView) -> Iterator[Finding]:
     """Pods that do not run, do not start, crash, restart, are not ready or do not go away."""
-    # Thousands of pods have few accounts.
-    accounts: dict[tuple[str, str], bool] = {}
+    namespace = account = ""
+    lacks_account = False
     for pod in view.all(Pod):
         status = pod.status
         if pod.metadata.deletion_timestamp is not None:
@@ -226,10 +226,11 @@ def analyze(view: ClusterView) -> Iterator[Finding]:
                 yield from _restarted(view, pod)
             if status.ephemeral_container_statuses:
                 yield from _debugging(view, pod)
-        account = (pod.metadata.namespace, pod.spec.service_account_name)
-        if account not in accounts:
-            accounts[account] = bool(account[1]) and view.missing(ServiceAccount, *account)
-        if accounts[account] and status.phase in ("Pending", "Running"):
+        # Pods come by namespace, and most of one namespace have the same account.
+        if pod.spec.service_account_name != account or pod.metadata.namespace != namespace:
+            namespace, account = pod.metadata.namespace, pod.spec.service_account_name
+            lacks_account = bool(account) and view.missing(ServiceAccount, namespace, account)
+        if lacks_account and status.phase in ("Pending", "Running"):
             yield _service_account_missing(pod)
 
 
@@ -937,8 +938,9 @@ def _pull_problem(message: str, events: list[Event]) -> str:
     )
     lower = " ".join(said).lower()
     for words, reason in _PULL_PROBLEMS:
-        if any(word in lower for word in words):
-            return f": {reason}. {sentence(telling)}"
+        for word in words:
+            if word in lower:
+                return f": {reason}. {sentence(telling)}"
     return f": {sentence(telling)}" if telling else "."
 
 

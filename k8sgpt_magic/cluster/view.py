@@ -19,6 +19,7 @@ from k8sgpt_magic.cluster.decode import Undecodable
 from k8sgpt_magic.cluster.resources import (
     EndpointSlice,
     Event,
+    KeyToPath,
     LabelSelector,
     ObjectRef,
     Pod,
@@ -175,7 +176,7 @@ class ClusterView:
             for event in about
             if (not type or event.type == type)
             and (not reasons or event.reason in reasons)
-            and (not uid or _same_object(event, uid))
+            and (not uid or event.involved_object.uid == uid or _is_of_unknown_uid(event))
         ]
 
     def owned_by(self, owner: Resource, kind: type[R]) -> list[R]:
@@ -183,10 +184,12 @@ class ClusterView:
         by_owner = self._owned.get(kind.kind)
         if by_owner is None:
             by_owner = self._owned[kind.kind] = _index_owned(self._of(kind))
-        owned = cast("list[tuple[str, R]]", by_owner.get((owner.kind, owner.namespace, owner.name), ()))
+        metadata = owner.metadata
+        owned = cast("dict[str, list[R]]", by_owner.get((owner.kind, metadata.namespace, metadata.name), {}))
         # What an earlier owner of the same name left behind belongs to nobody here.
-        own = owner.metadata.uid
-        return [each for uid, each in owned if not uid or not own or uid == own]
+        own = metadata.uid
+        found = [several for uid, several in owned.items() if not uid or not own or uid == own]
+        return found[0].copy() if len(found) == 1 else list(chain.from_iterable(found))
 
     def pods_of(self, owner: Resource) -> list[Pod]:
         """The pods of a workload, directly or through its ReplicaSets."""
@@ -222,7 +225,7 @@ class ClusterView:
         """
         current: Resource | None = of
         topmost = ""
-        seen = {of.ref}
+        seen: set[ObjectRef] = set()
         passed: list[tuple[str, str, str]] = []
         while current is not None and current.metadata.owner_references:
             namespace, owners = current.metadata.namespace, current.metadata.owner_references
@@ -231,13 +234,13 @@ class ClusterView:
             if known := self._topmost.get(key):
                 topmost = known
                 break
+            seen.add(current.ref)
             topmost = f"{owner.kind}/{owner.name}"
             ref = ObjectRef(*key)
             if ref not in self._by_ref:
                 ref = ObjectRef(owner.kind, "", owner.name)
             if ref in seen:
                 break
-            seen.add(ref)
             passed.append(key)
             current = self._by_ref.get(ref)
         self._topmost.update(dict.fromkeys(passed, topmost))
@@ -300,8 +303,14 @@ class ClusterView:
     def _templates(self) -> dict[_Template, tuple[list[Pod], list[tuple[ObjectRef, Reference]] | None]]:
         """The pods of each template and what they refer to; None where each refers to something else."""
         groups: defaultdict[_Template, list[Pod]] = defaultdict(list)
+        before: Pod | None = None
+        alike: list[Pod] = []
         for pod in self._of(Pod):
-            groups[_template(pod)].append(pod)
+            # Most pods come after another of their template, which is cheaper to see than to look up.
+            if before is None or not _are_alike(before, pod):
+                alike = groups[_template(pod)]
+            alike.append(pod)
+            before = pod
         return {
             template: (pods, None if any(each.ephemeral for each in pods[0].spec.volumes) else pod_references(pods))
             for template, pods in groups.items()
@@ -356,10 +365,17 @@ class ClusterView:
         if by_value is None:
             # Selectors use few of the labels that pods have.
             by_value = self._pods_by_label[key] = {}
+            labels: Mapping[str, str] | None = None
+            place = ""
+            alike: list[Pod] = []
             for pod in self._of(Pod):
                 metadata = pod.metadata
-                if (own := metadata.labels.get(key)) is not None:
-                    by_value.setdefault((metadata.namespace, own), []).append(pod)
+                # Pods of one template come one after another, and share their labels.
+                if metadata.labels is not labels or metadata.namespace != place:
+                    labels, place = metadata.labels, metadata.namespace
+                    own = labels.get(key)
+                    alike = [] if own is None else by_value.setdefault((place, own), [])
+                alike.append(pod)
         return by_value.get((namespace, value), [])
 
     @cached_property
@@ -404,6 +420,20 @@ def _template(pod: Pod) -> _Template:
     )
 
 
+def _are_alike(before: Pod, pod: Pod) -> bool:
+    """Whether two pods have the same template."""
+    old, new = before.spec, pod.spec
+    return (
+        old.containers is new.containers
+        and old.volumes is new.volumes
+        and old.init_containers is new.init_containers
+        and old.ephemeral_containers is new.ephemeral_containers
+        and old.image_pull_secrets is new.image_pull_secrets
+        and old.service_account_name == new.service_account_name
+        and before.metadata.namespace == pod.metadata.namespace
+    )
+
+
 def pod_references(pods: Sequence[Pod]) -> list[tuple[ObjectRef, Reference]]:
     """Every ConfigMap, Secret, PersistentVolumeClaim and ServiceAccount that the specs of some pods name.
 
@@ -425,15 +455,14 @@ def spec_references(spec: PodSpec, namespace: str, pods: Sequence[Pod] = ()) -> 
     for volume in spec.volumes:
         place: tuple[str, ...] = ("spec.volumes[", volume.name, "]")
         if (config := volume.config_map) is not None and config.name:
-            add("ConfigMap", config.name, place, tuple(item.key for item in config.items), config.optional)
+            add("ConfigMap", config.name, place, _keys(config.items), config.optional)
         elif (secret := volume.secret) is not None and secret.secret_name:
-            add("Secret", secret.secret_name, place, tuple(item.key for item in secret.items), secret.optional)
+            add("Secret", secret.secret_name, place, _keys(secret.items), secret.optional)
         elif volume.projected is not None:
             for source in volume.projected.sources:
                 for kind, projected in (("ConfigMap", source.config_map), ("Secret", source.secret)):
                     if projected is not None and projected.name:
-                        keys = tuple(item.key for item in projected.items)
-                        add(kind, projected.name, place, keys, projected.optional)
+                        add(kind, projected.name, place, _keys(projected.items), projected.optional)
         elif (claim := volume.persistent_volume_claim) is not None and claim.claim_name:
             add("PersistentVolumeClaim", claim.claim_name, place)
         elif volume.ephemeral is not None and pods:
@@ -467,6 +496,10 @@ def spec_references(spec: PodSpec, namespace: str, pods: Sequence[Pod] = ()) -> 
     return found
 
 
+def _keys(items: Sequence[KeyToPath]) -> tuple[str, ...]:
+    return tuple([item.key for item in items]) if items else ()
+
+
 def condition(conditions: Iterable[Any], type: str) -> Any:
     """The condition of a type, or None. Conditions are a map by type; their order means nothing."""
     for each in conditions:
@@ -475,21 +508,33 @@ def condition(conditions: Iterable[Any], type: str) -> Any:
     return None
 
 
-def _same_object(event: Event, uid: str) -> bool:
+def _is_of_unknown_uid(event: Event) -> bool:
     about = event.involved_object
     # The kubelet puts a node's name where its uid belongs.
-    return about.uid == uid or not about.uid or about.kind == "Node"
+    return not about.uid or about.kind == "Node"
 
 
-_ByOwner = dict[tuple[str, str, str], list[tuple[str, Resource]]]
+_ByOwner = dict[tuple[str, str, str], dict[str, list[Resource]]]
 
 
 def _index_owned(found: Iterable[Resource]) -> _ByOwner:
-    by_owner: defaultdict[tuple[str, str, str], list[tuple[str, Resource]]] = defaultdict(list)
+    """What each owner, by kind, namespace and name, and by uid, controls."""
+    by_owner: _ByOwner = {}
+    owners: object = None
+    namespace = ""
+    siblings: list[list[Resource]] = []
     for each in found:
-        for owner in each.metadata.owner_references:
-            if owner.controller:
-                # A cluster-scoped owner (a Node's static pods) has no namespace.
-                namespace = "" if owner.kind == "Node" else each.metadata.namespace
-                by_owner[owner.kind, namespace, owner.name].append((owner.uid, each))
+        metadata = each.metadata
+        # Pods of one template come one after another, and share what says whose they are.
+        if metadata.owner_references is not owners or metadata.namespace != namespace:
+            owners, namespace = metadata.owner_references, metadata.namespace
+            siblings = []
+            for owner in metadata.owner_references:
+                if owner.controller:
+                    # A cluster-scoped owner (a Node's static pods) has no namespace.
+                    place = "" if owner.kind == "Node" else namespace
+                    by_uid = by_owner.setdefault((owner.kind, place, owner.name), {})
+                    siblings.append(by_uid.setdefault(owner.uid, []))
+        for several in siblings:
+            several.append(each)
     return by_owner

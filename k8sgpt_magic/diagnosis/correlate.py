@@ -7,7 +7,7 @@ chain, so that everything that fails because of one thing points at that one thi
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
@@ -26,17 +26,23 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
     findings give the same list, of copies. A finding that comes twice is kept once.
     """
     distinct = {finding.id: finding for finding in findings}
-    by_object: defaultdict[ObjectRef, list[tuple[Finding, str]]] = defaultdict(list)
+    best: dict[ObjectRef, tuple[Finding, str]] = {}
     for key, finding in distinct.items():
         if finding.explains:
-            by_object[finding.ref].append((finding, key))
-    best = {ref: min(found, key=_order_on_object) if len(found) > 1 else found[0] for ref, found in by_object.items()}
-    explains = {key: _explanation(finding, best) if finding.because else "" for key, finding in distinct.items()}
-    causes = {key: _root(key, explains) if explains[key] else "" for key in distinct}
-    consequences = Counter(cause for cause in causes.values() if cause)
+            found = (finding, key)
+            other = best.setdefault(finding.ref, found)
+            if other is not found and _order_on_object(found) < _order_on_object(other):
+                best[finding.ref] = found
+    explains = {
+        key: explanation
+        for key, finding in distinct.items()
+        if finding.because and (explanation := _explanation(finding, best))
+    }
+    causes = {key: cause for key in explains if (cause := _root(key, explains))}
+    consequences = Counter(causes.values())
     explained = [
         # All of them are copies, so that what asked for this may go on to fill them.
-        msgspec.structs.replace(finding, cause=causes[key], consequences=consequences[key])
+        msgspec.structs.replace(finding, cause=causes.get(key, ""), consequences=consequences.get(key, 0))
         for key, finding in distinct.items()
     ]
     return ordered(explained)
@@ -61,7 +67,7 @@ def _root(start: str, explains: Mapping[str, str]) -> str:
     """Follow the chain to its end; a circle (two objects that blame each other) ends where it closes."""
     seen = {start}
     current = start
-    while (further := explains[current]) and further not in seen:
+    while (further := explains.get(current, "")) and further not in seen:
         seen.add(further)
         current = further
     return current if current != start else ""

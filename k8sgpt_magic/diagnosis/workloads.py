@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
 
@@ -85,6 +85,7 @@ def for_long(view: ClusterView, since: datetime | None) -> str:
 # --- pods that are not ready -----------------------------------------------------------------------------
 
 _NORMAL_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
+_UNKNOWN = datetime.min.replace(tzinfo=UTC)
 _NO_FAULTS = frozenset({"not ready", "starting", "terminating", "SchedulingGated"})
 
 
@@ -102,7 +103,7 @@ def unready(pods: Iterable[Pod]) -> list[Pod]:
     """The pods that a workload waits for: those that fail first, then those not ready for longest."""
     waited_for = [pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed") and not is_ready(pod)]
     if len(waited_for) > 1:
-        waited_for.sort(key=lambda pod: (not is_failing(pod), _time_or_zero(unready_since(pod)), pod.name))
+        waited_for.sort(key=lambda pod: (not is_failing(pod), unready_since(pod) or _UNKNOWN, pod.metadata.name))
     return waited_for
 
 
@@ -123,7 +124,10 @@ def trouble_of(pod: Pod) -> str:
     status = pod.status
     if pod.metadata.deletion_timestamp:
         return "terminating"
-    for container in chain(status.init_container_statuses, status.container_statuses):
+    containers = status.container_statuses
+    for container in (
+        chain(status.init_container_statuses, containers) if status.init_container_statuses else containers
+    ):
         state = container.state
         if (waiting := state.waiting) is not None and waiting.reason not in _NORMAL_WAITS:
             return waiting.reason
@@ -178,10 +182,6 @@ def are_ready(ready: int, desired: int) -> str:
 def capitalized(text: str) -> str:
     """Text that starts with a capital and ends with one full stop."""
     return text[:1].upper() + text[1:].rstrip(" .") + "."
-
-
-def _time_or_zero(time: datetime | None) -> float:
-    return time.timestamp() if time else 0.0
 
 
 # --- controllers that do not act -------------------------------------------------------------------------
