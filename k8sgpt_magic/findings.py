@@ -25,7 +25,8 @@ class Evidence(Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, event: Event) -> Evidence:
-        times = f" x{event.occurrences}" if event.occurrences > 1 else ""
+        occurrences = event.occurrences
+        times = f" x{occurrences}" if occurrences > 1 else ""
         return cls(f"event {event.reason}{times}", quote(event.message, EVIDENCE_LIMIT))
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from k8sgpt_magic.decoders import known
 from k8sgpt_magic.findings import SEVERITIES, Finding
+from k8sgpt_magic.garbage import no_collection
 
 if TYPE_CHECKING:
     from k8sgpt_magic.cluster.view import ClusterView
@@ -98,6 +99,7 @@ class Findings(pd.DataFrame):
         return pd.DataFrame
 
     @classmethod
+    @no_collection()
     def of(cls, findings: Sequence[Finding], summary: Summary) -> Findings:
         """Build the frame. The same findings give the same frame."""
         values = zip(*map(_TEXTS_OF, findings), strict=True) if findings else ((),) * len(_TEXTS)

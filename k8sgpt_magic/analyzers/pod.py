@@ -29,6 +29,7 @@ from k8sgpt_magic.cluster.resources import (
     PodStatus,
     Probe,
     ReplicaSet,
+    Resource,
     Secret,
     ServiceAccount,
 )
@@ -876,6 +877,9 @@ def _has_pressure(view: ClusterView, pod: Pod) -> bool:
     )
 
 
+_NEEDED: dict[str, type[Resource]] = {kind.kind: kind for kind in (PersistentVolumeClaim, ConfigMap, Secret)}
+
+
 def _missing_sources(view: ClusterView, pod: Pod) -> list[ObjectRef]:
     """The ConfigMaps, Secrets and claims that the pod needs and that do not exist, and claims without a volume."""
     known: dict[int, tuple[object, list[ObjectRef]]] = view.kept("missing sources", lambda _: {})
@@ -890,16 +894,13 @@ def _missing_sources(view: ClusterView, pod: Pod) -> list[ObjectRef]:
 def _is_missing(view: ClusterView, ref: ObjectRef, reference: Reference) -> bool:
     if reference.optional:
         return False
-    if ref.kind == "PersistentVolumeClaim":
-        claim = view.get(PersistentVolumeClaim, ref.namespace, ref.name)
-        return (
-            claim.status.phase != "Bound" if claim else view.missing(PersistentVolumeClaim, ref.namespace, ref.name)
-        )
-    if ref.kind == "ConfigMap":
-        config = view.get(ConfigMap, ref.namespace, ref.name)
-        lacks_key = config is not None and any(key not in config.sizes for key in reference.keys)
-        return lacks_key or view.missing(ConfigMap, ref.namespace, ref.name)
-    return ref.kind == "Secret" and view.missing(Secret, ref.namespace, ref.name)
+    found = view.find(ref)
+    if isinstance(found, PersistentVolumeClaim):
+        return found.status.phase != "Bound"
+    if isinstance(found, ConfigMap):
+        return any(key not in found.sizes for key in reference.keys)
+    kind = _NEEDED.get(ref.kind)
+    return found is None and kind is not None and view.missing(kind, ref.namespace, ref.name)
 
 
 _SOURCE = re.compile(r"\b(secret|configmap)s? \"?([a-z0-9][a-z0-9.-]*)\"?", re.IGNORECASE)
@@ -919,7 +920,7 @@ def _names_in(message: str) -> list[str]:
 
 
 def _recent(view: ClusterView, events: list[Event]) -> list[Event]:
-    return [event for event in events if not view.older_than(event.last_seen, RECENT)]
+    return [event for event in events if view.is_recent(event)]
 
 
 def _is_about(event: Event, container: Container) -> bool:

@@ -1381,4 +1381,6 @@ class Event(Resource, frozen=True):
 
     @property
     def occurrences(self) -> int:
-        return max(self.count, self.series.count if self.series else 0, 1)
+        if self.series is None:
+            return self.count if self.count > 1 else 1
+        return max(self.count, self.series.count, 1)

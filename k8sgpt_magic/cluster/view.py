@@ -158,7 +158,12 @@ class ClusterView:
 
     def is_recent(self, event: Event) -> bool:
         """Whether an event says something about now: events are kept for an hour by default."""
-        return not self.older_than(event.last_seen, RECENT)
+        seen = event.last_seen
+        return seen is None or seen >= self._recent
+
+    @cached_property
+    def _recent(self) -> datetime:
+        return self.now - timedelta(seconds=RECENT)
 
     # --- joins -------------------------------------------------------------------------------------------
 
@@ -167,7 +172,11 @@ class ClusterView:
 
         An event about an earlier object of the same name (another uid) is not about this one.
         """
-        ref, uid = (on, "") if isinstance(on, ObjectRef) else (on.ref, on.metadata.uid)
+        if isinstance(on, ObjectRef):
+            ref, uid = on, ""
+        else:
+            metadata = on.metadata
+            ref, uid = ObjectRef(on.kind, metadata.namespace, metadata.name), metadata.uid
         about = self._events.get(ref)
         if about is None:
             return []
@@ -183,7 +192,8 @@ class ClusterView:
         """The objects of a kind whose controlling owner this is."""
         by_owner = self._owned.get(kind.kind)
         if by_owner is None:
-            by_owner = self._owned[kind.kind] = _index_owned(self._of(kind))
+            groups = self._alike if kind is Pod else ([each] for each in self._of(kind))
+            by_owner = self._owned[kind.kind] = _index_owned(groups)
         metadata = owner.metadata
         owned = cast("dict[str, list[R]]", by_owner.get((owner.kind, metadata.namespace, metadata.name), {}))
         # What an earlier owner of the same name left behind belongs to nobody here.
@@ -225,40 +235,36 @@ class ClusterView:
         """
         current: Resource | None = of
         topmost = ""
-        seen: set[ObjectRef] = set()
-        passed: list[tuple[str, str, str]] = []
+        passed: dict[tuple[str, str, str], None] = {}
         while current is not None and current.metadata.owner_references:
-            namespace, owners = current.metadata.namespace, current.metadata.owner_references
-            owner = owners[0] if len(owners) == 1 else next((each for each in owners if each.controller), owners[0])
-            key = (owner.kind, namespace, owner.name)
+            key = _owner_of(current)
             if known := self._topmost.get(key):
                 topmost = known
                 break
-            seen.add(current.ref)
-            topmost = f"{owner.kind}/{owner.name}"
-            ref = ObjectRef(*key)
-            if ref not in self._by_ref:
-                ref = ObjectRef(owner.kind, "", owner.name)
-            if ref in seen:
+            if key in passed:
                 break
-            passed.append(key)
-            current = self._by_ref.get(ref)
-        self._topmost.update(dict.fromkeys(passed, topmost))
+            passed[key] = None
+            topmost = f"{key[0]}/{key[2]}"
+            current = self._find_owner(*key)
+        for key in passed:
+            self._topmost[key] = topmost
         return topmost
 
     def owners(self, of: Resource) -> list[str]:
         """``Kind/name`` of the owner, of that one's owner and so on, as far as they were read."""
-        chain: list[str] = []
+        passed: dict[str, None] = {}
         current: Resource | None = of
         while current is not None and current.metadata.owner_references:
-            namespace, owners = current.metadata.namespace, current.metadata.owner_references
-            owner = next((each for each in owners if each.controller), owners[0])
-            if (name := f"{owner.kind}/{owner.name}") in chain:
+            kind, namespace, owner = _owner_of(current)
+            if (name := f"{kind}/{owner}") in passed:
                 break
-            chain.append(name)
-            refs = (ObjectRef(owner.kind, namespace, owner.name), ObjectRef(owner.kind, "", owner.name))
-            current = self._by_ref.get(refs[0]) or self._by_ref.get(refs[1])
-        return chain
+            passed[name] = None
+            current = self._find_owner(kind, namespace, owner)
+        return list(passed)
+
+    def _find_owner(self, kind: str, namespace: str, name: str) -> Resource | None:
+        """An owner in the namespace of what it owns, or a cluster-scoped one."""
+        return self.find(ObjectRef(kind, namespace, name)) or self.find(ObjectRef(kind, "", name))
 
     @cached_property
     def references(self) -> dict[ObjectRef, list[Reference]]:
@@ -300,17 +306,24 @@ class ClusterView:
         return found
 
     @cached_property
+    def _alike(self) -> list[list[Pod]]:
+        """All pods. Those that come one after another and differ in name and status only are a list together."""
+        groups: list[list[Pod]] = []
+        before: Pod | None = None
+        for pod in self._of(Pod):
+            if before is not None and _are_alike(before, pod):
+                groups[-1].append(pod)
+            else:
+                groups.append([pod])
+            before = pod
+        return groups
+
+    @cached_property
     def _templates(self) -> dict[_Template, tuple[list[Pod], list[tuple[ObjectRef, Reference]] | None]]:
         """The pods of each template and what they refer to; None where each refers to something else."""
         groups: defaultdict[_Template, list[Pod]] = defaultdict(list)
-        before: Pod | None = None
-        alike: list[Pod] = []
-        for pod in self._of(Pod):
-            # Most pods come after another of their template, which is cheaper to see than to look up.
-            if before is None or not _are_alike(before, pod):
-                alike = groups[_template(pod)]
-            alike.append(pod)
-            before = pod
+        for pods in self._alike:
+            groups[_template(pods[0])] += pods
         return {
             template: (pods, None if any(each.ephemeral for each in pods[0].spec.volumes) else pod_references(pods))
             for template, pods in groups.items()
@@ -352,8 +365,8 @@ class ClusterView:
     @cached_property
     def _pods_by_namespace(self) -> dict[str, list[Pod]]:
         found: defaultdict[str, list[Pod]] = defaultdict(list)
-        for pod in self._of(Pod):
-            found[pod.namespace].append(pod)
+        for pods in self._alike:
+            found[pods[0].namespace] += pods
         return found
 
     @cached_property
@@ -365,17 +378,10 @@ class ClusterView:
         if by_value is None:
             # Selectors use few of the labels that pods have.
             by_value = self._pods_by_label[key] = {}
-            labels: Mapping[str, str] | None = None
-            place = ""
-            alike: list[Pod] = []
-            for pod in self._of(Pod):
-                metadata = pod.metadata
-                # Pods of one template come one after another, and share their labels.
-                if metadata.labels is not labels or metadata.namespace != place:
-                    labels, place = metadata.labels, metadata.namespace
-                    own = labels.get(key)
-                    alike = [] if own is None else by_value.setdefault((place, own), [])
-                alike.append(pod)
+            for pods in self._alike:
+                metadata = pods[0].metadata
+                if (own := metadata.labels.get(key)) is not None:
+                    by_value.setdefault((metadata.namespace, own), []).extend(pods)
         return by_value.get((namespace, value), [])
 
     @cached_property
@@ -421,16 +427,19 @@ def _template(pod: Pod) -> _Template:
 
 
 def _are_alike(before: Pod, pod: Pod) -> bool:
-    """Whether two pods have the same template."""
-    old, new = before.spec, pod.spec
+    """Whether two pods have one template, one owner and the same labels."""
+    old, new = before.metadata, pod.metadata
+    old_spec, new_spec = before.spec, pod.spec
     return (
-        old.containers is new.containers
-        and old.volumes is new.volumes
-        and old.init_containers is new.init_containers
-        and old.ephemeral_containers is new.ephemeral_containers
-        and old.image_pull_secrets is new.image_pull_secrets
-        and old.service_account_name == new.service_account_name
-        and before.metadata.namespace == pod.metadata.namespace
+        old.labels is new.labels
+        and old.owner_references is new.owner_references
+        and old_spec.containers is new_spec.containers
+        and old_spec.volumes is new_spec.volumes
+        and old_spec.init_containers is new_spec.init_containers
+        and old_spec.ephemeral_containers is new_spec.ephemeral_containers
+        and old_spec.image_pull_secrets is new_spec.image_pull_secrets
+        and old_spec.service_account_name == new_spec.service_account_name
+        and old.namespace == new.namespace
     )
 
 
@@ -500,6 +509,13 @@ def _keys(items: Sequence[KeyToPath]) -> tuple[str, ...]:
     return tuple([item.key for item in items]) if items else ()
 
 
+def _owner_of(each: Resource) -> tuple[str, str, str]:
+    """Kind, namespace and name of the owner that controls an object, or else of the first of its owners."""
+    owners = each.metadata.owner_references
+    owner = owners[0] if len(owners) == 1 else next((one for one in owners if one.controller), owners[0])
+    return owner.kind, each.metadata.namespace, owner.name
+
+
 def condition(conditions: Iterable[Any], type: str) -> Any:
     """The condition of a type, or None. Conditions are a map by type; their order means nothing."""
     for each in conditions:
@@ -517,24 +533,15 @@ def _is_of_unknown_uid(event: Event) -> bool:
 _ByOwner = dict[tuple[str, str, str], dict[str, list[Resource]]]
 
 
-def _index_owned(found: Iterable[Resource]) -> _ByOwner:
-    """What each owner, by kind, namespace and name, and by uid, controls."""
+def _index_owned(groups: Iterable[Sequence[Resource]]) -> _ByOwner:
+    """What each owner, by kind, namespace and name, and by uid, controls. The objects of a group have one owner."""
     by_owner: _ByOwner = {}
-    owners: object = None
-    namespace = ""
-    siblings: list[list[Resource]] = []
-    for each in found:
-        metadata = each.metadata
-        # Pods of one template come one after another, and share what says whose they are.
-        if metadata.owner_references is not owners or metadata.namespace != namespace:
-            owners, namespace = metadata.owner_references, metadata.namespace
-            siblings = []
-            for owner in metadata.owner_references:
-                if owner.controller:
-                    # A cluster-scoped owner (a Node's static pods) has no namespace.
-                    place = "" if owner.kind == "Node" else namespace
-                    by_uid = by_owner.setdefault((owner.kind, place, owner.name), {})
-                    siblings.append(by_uid.setdefault(owner.uid, []))
-        for several in siblings:
-            several.append(each)
+    for group in groups:
+        metadata = group[0].metadata
+        for owner in metadata.owner_references:
+            if owner.controller:
+                # A cluster-scoped owner (a Node's static pods) has no namespace.
+                namespace = "" if owner.kind == "Node" else metadata.namespace
+                by_uid = by_owner.setdefault((owner.kind, namespace, owner.name), {})
+                by_uid.setdefault(owner.uid, []).extend(group)
     return by_owner

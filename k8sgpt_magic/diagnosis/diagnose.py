@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +14,7 @@ from k8sgpt_magic.cluster.view import ClusterView
 from k8sgpt_magic.diagnosis.correlate import correlate
 from k8sgpt_magic.diagnosis.cut_off import Told, cut_off
 from k8sgpt_magic.findings import Evidence, Finding
+from k8sgpt_magic.garbage import no_collection
 
 
 class AnalysisError(Struct, frozen=True):
@@ -35,6 +34,7 @@ class Diagnosis(Struct):
     seconds: dict[str, float]
 
 
+@no_collection()
 def diagnose(
     view: ClusterView,
     analyzers: Sequence[Analyzer],
@@ -48,33 +48,6 @@ def diagnose(
     An analyzer that raises keeps what it had found and becomes one error; the others do not notice. So does one that
     is not of this package and does not end within ``timeout`` seconds.
     """
-    with _no_collection():
-        return _diagnose(view, analyzers, show, on_progress, timeout)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """The garbage collector would walk a whole cluster again and again, and there are no cycles in it to find."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            if not gc.get_freeze_count():
-                # What was made meanwhile joins the oldest generation without being walked as a young one.
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
-
-
-def _diagnose(
-    view: ClusterView,
-    analyzers: Sequence[Analyzer],
-    show: Iterable[str] | None,
-    on_progress: Callable[[str], None] | None,
-    timeout: float | None,
-) -> Diagnosis:
     wanted = None if show is None else frozenset(show)
     findings: list[Finding] = []
     shown_codes: set[str] = set()
@@ -93,7 +66,8 @@ def _diagnose(
                 for finding in part(view) if timeout is None or is_packaged(part) else cut_off(part, view, timeout):
                     if finding.severity != "info" and (ref := finding.ref) not in view.reported:
                         view.reported.add(ref)
-                        finding = _with_events(finding, view.events(ref), view)
+                        if events := view.events(ref):
+                            finding = _with_events(finding, events, view)
                     findings.append(finding)
                     if is_shown:
                         shown_codes.add(finding.code)
@@ -117,8 +91,6 @@ def _plain(error: Exception) -> str:
 
 def _with_events(finding: Finding, events: Sequence[Event], view: ClusterView) -> Finding:
     """The first finding on an object with the recent warnings about it that it does not quote yet."""
-    if not events:
-        return finding
     known = {fact.value for fact in finding.evidence}
     reasons: set[str] = set()
     fresh = []
