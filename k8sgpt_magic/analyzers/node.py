@@ -449,19 +449,14 @@ def _loads(view: ClusterView) -> defaultdict[str, _Load]:
     found: defaultdict[str, _Load] = defaultdict(_Load)
     if view.namespaces or not view.readable(Pod):
         return found
-    before = PodSpec()
-    cpu, memory = _requests(before)
-    for pod in view.all(Pod):
-        spec = pod.spec
-        # Pods of one template come one after another, and share their containers.
-        if spec.containers is not before.containers or spec.init_containers is not before.init_containers:
-            cpu, memory = _requests(spec)
-            before = spec
-        if (name := spec.node_name) and pod.status.phase not in ("Succeeded", "Failed"):
-            load = found[name]
-            load.pods += 1
-            load.cpu += cpu
-            load.memory += memory
+    for pods in view.alike_pods:
+        cpu, memory = _requests(pods[0].spec)
+        for pod in pods:
+            if (name := pod.spec.node_name) and pod.status.phase not in ("Succeeded", "Failed"):
+                load = found[name]
+                load.pods += 1
+                load.cpu += cpu
+                load.memory += memory
     return found
 
 

@@ -939,9 +939,8 @@ def _pull_problem(message: str, events: list[Event]) -> str:
     )
     lower = " ".join(said).lower()
     for words, reason in _PULL_PROBLEMS:
-        for word in words:
-            if word in lower:
-                return f": {reason}. {sentence(telling)}"
+        if any(word in lower for word in words):
+            return f": {reason}. {sentence(telling)}"
     return f": {sentence(telling)}" if telling else "."
 
 

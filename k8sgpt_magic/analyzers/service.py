@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import chain
 
 from k8sgpt_magic.analyzers import analyzer
 from k8sgpt_magic.cluster import selectors
@@ -18,7 +17,6 @@ from k8sgpt_magic.cluster.resources import (
     EndpointSlice,
     Event,
     Pod,
-    PodSpec,
     Service,
     ServicePort,
     StatefulSet,
@@ -382,15 +380,14 @@ def _target_port_missing(service: Service, pods: list[Pod]) -> Iterator[Finding]
     ]
     if not named:
         return
-    names: set[tuple[str, str]] = set()
-    before = PodSpec()
-    for pod in pods:
-        spec = pod.spec
-        # Pods of one template share their containers; native sidecars (init containers that stay) have ports too.
-        if spec.containers is not before.containers or spec.init_containers is not before.init_containers:
-            containers = chain(spec.containers, spec.init_containers)
-            names.update((port.name, port.protocol) for each in containers for port in each.ports)
-            before = spec
+    # Pods of one template share their containers; native sidecars (init containers that stay) have ports too.
+    templates = {id(each): each for pod in pods for each in (pod.spec.containers, pod.spec.init_containers)}
+    names = {
+        (port.name, port.protocol)
+        for containers in templates.values()
+        for container in containers
+        for port in container.ports
+    }
     missing = [port for port in named if port.target_port and (port.target_port, port.protocol) not in names]
     known = sorted({name for name, _ in names if name})
     for port in missing:

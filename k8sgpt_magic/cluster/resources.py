@@ -1381,6 +1381,4 @@ class Event(Resource, frozen=True):
 
     @property
     def occurrences(self) -> int:
-        if self.series is None:
-            return self.count if self.count > 1 else 1
-        return max(self.count, self.series.count, 1)
+        return max(self.count, self.series.count if self.series else 0, 1)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter, is_
 from typing import Any, Literal, TypeVar, cast
 
 from msgspec import Struct
@@ -172,11 +173,7 @@ class ClusterView:
 
         An event about an earlier object of the same name (another uid) is not about this one.
         """
-        if isinstance(on, ObjectRef):
-            ref, uid = on, ""
-        else:
-            metadata = on.metadata
-            ref, uid = ObjectRef(on.kind, metadata.namespace, metadata.name), metadata.uid
+        ref, uid = (on, "") if isinstance(on, ObjectRef) else (on.ref, on.metadata.uid)
         about = self._events.get(ref)
         if about is None:
             return []
@@ -192,7 +189,7 @@ class ClusterView:
         """The objects of a kind whose controlling owner this is."""
         by_owner = self._owned.get(kind.kind)
         if by_owner is None:
-            groups = self._alike if kind is Pod else ([each] for each in self._of(kind))
+            groups = self.alike_pods if kind is Pod else ([each] for each in self._of(kind))
             by_owner = self._owned[kind.kind] = _index_owned(groups)
         metadata = owner.metadata
         owned = cast("dict[str, list[R]]", by_owner.get((owner.kind, metadata.namespace, metadata.name), {}))
@@ -224,6 +221,19 @@ class ClusterView:
         else:
             candidates = self._pods_by_namespace.get(namespace, [])
         return [pod for pod in candidates if selectors.matches(requirements, pod.metadata.labels)]
+
+    @cached_property
+    def alike_pods(self) -> list[list[Pod]]:
+        """All pods read. Those that come one after another and were made from one template are a list together."""
+        groups: list[list[Pod]] = []
+        before: Pod | None = None
+        for pod in self._of(Pod):
+            if before is not None and _are_alike(before, pod):
+                groups[-1].append(pod)
+            else:
+                groups.append([pod])
+            before = pod
+        return groups
 
     def endpoint_slices(self, namespace: str, service: str) -> list[EndpointSlice]:
         return self._endpoint_slices.get((namespace, service), [])
@@ -306,23 +316,10 @@ class ClusterView:
         return found
 
     @cached_property
-    def _alike(self) -> list[list[Pod]]:
-        """All pods. Those that come one after another and differ in name and status only are a list together."""
-        groups: list[list[Pod]] = []
-        before: Pod | None = None
-        for pod in self._of(Pod):
-            if before is not None and _are_alike(before, pod):
-                groups[-1].append(pod)
-            else:
-                groups.append([pod])
-            before = pod
-        return groups
-
-    @cached_property
     def _templates(self) -> dict[_Template, tuple[list[Pod], list[tuple[ObjectRef, Reference]] | None]]:
         """The pods of each template and what they refer to; None where each refers to something else."""
         groups: defaultdict[_Template, list[Pod]] = defaultdict(list)
-        for pods in self._alike:
+        for pods in self.alike_pods:
             groups[_template(pods[0])] += pods
         return {
             template: (pods, None if any(each.ephemeral for each in pods[0].spec.volumes) else pod_references(pods))
@@ -365,7 +362,7 @@ class ClusterView:
     @cached_property
     def _pods_by_namespace(self) -> dict[str, list[Pod]]:
         found: defaultdict[str, list[Pod]] = defaultdict(list)
-        for pods in self._alike:
+        for pods in self.alike_pods:
             found[pods[0].namespace] += pods
         return found
 
@@ -378,7 +375,7 @@ class ClusterView:
         if by_value is None:
             # Selectors use few of the labels that pods have.
             by_value = self._pods_by_label[key] = {}
-            for pods in self._alike:
+            for pods in self.alike_pods:
                 metadata = pods[0].metadata
                 if (own := metadata.labels.get(key)) is not None:
                     by_value.setdefault((metadata.namespace, own), []).extend(pods)
@@ -409,37 +406,24 @@ class Reference(Struct, frozen=True, gc=False):
         return "".join(self.place)
 
 
-_Template = tuple[str, str, int, int, int, int, int]
+_Template = tuple[str, str, tuple[int, ...]]
+_PARTS = attrgetter("containers", "volumes", "init_containers", "ephemeral_containers", "image_pull_secrets")
 
 
 def _template(pod: Pod) -> _Template:
     """What pods of one template have in common. Sources let such pods share parts, so identity tells."""
-    spec = pod.spec
-    return (
-        pod.metadata.namespace,
-        spec.service_account_name,
-        id(spec.containers),
-        id(spec.volumes),
-        id(spec.init_containers),
-        id(spec.ephemeral_containers),
-        id(spec.image_pull_secrets),
-    )
+    return pod.metadata.namespace, pod.spec.service_account_name, tuple(map(id, _PARTS(pod.spec)))
 
 
 def _are_alike(before: Pod, pod: Pod) -> bool:
     """Whether two pods have one template, one owner and the same labels."""
     old, new = before.metadata, pod.metadata
-    old_spec, new_spec = before.spec, pod.spec
     return (
         old.labels is new.labels
         and old.owner_references is new.owner_references
-        and old_spec.containers is new_spec.containers
-        and old_spec.volumes is new_spec.volumes
-        and old_spec.init_containers is new_spec.init_containers
-        and old_spec.ephemeral_containers is new_spec.ephemeral_containers
-        and old_spec.image_pull_secrets is new_spec.image_pull_secrets
-        and old_spec.service_account_name == new_spec.service_account_name
         and old.namespace == new.namespace
+        and before.spec.service_account_name == pod.spec.service_account_name
+        and all(map(is_, _PARTS(before.spec), _PARTS(pod.spec)))
     )
 
 

@@ -29,10 +29,9 @@ def correlate(findings: Iterable[Finding]) -> list[Finding]:
     best: dict[ObjectRef, tuple[Finding, str]] = {}
     for key, finding in distinct.items():
         if finding.explains:
-            found = (finding, key)
-            other = best.setdefault(finding.ref, found)
-            if other is not found and _order_on_object(found) < _order_on_object(other):
-                best[finding.ref] = found
+            ref, found = finding.ref, (finding, key)
+            if (other := best.get(ref)) is None or _order_on_object(found) < _order_on_object(other):
+                best[ref] = found
     explains = {
         key: explanation
         for key, finding in distinct.items()

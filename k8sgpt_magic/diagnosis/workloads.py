@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import chain
 
 from msgspec import Struct
 
@@ -124,10 +123,7 @@ def trouble_of(pod: Pod) -> str:
     status = pod.status
     if pod.metadata.deletion_timestamp:
         return "terminating"
-    containers = status.container_statuses
-    for container in (
-        chain(status.init_container_statuses, containers) if status.init_container_statuses else containers
-    ):
+    for container in status.init_container_statuses + status.container_statuses:
         state = container.state
         if (waiting := state.waiting) is not None and waiting.reason not in _NORMAL_WAITS:
             return waiting.reason
