@@ -3,7 +3,7 @@
 ::
 
     metadata.json                 what this is, of which cluster
-    core/v1/pods/0.json           pages of lists, at most 500 objects each
+    core/v1/pods/0.json           pages of lists, at most 200 objects each
     apps/v1/deployments/0.json
     reads.json                    when it was taken, and how the reading of each kind in each namespace went
 
@@ -49,7 +49,8 @@ METADATA = "metadata.json"
 READS = "reads.json"
 FORMAT = "k8sgpt-magic snapshot"
 FORMAT_VERSION = 1
-PAGE = 500
+# What a page needs while it is read is never given back in full: a smaller one costs less, and no time.
+PAGE = 200
 
 # Level 3 takes half the time of the default 6 for a file a tenth larger.
 _LEVEL = 3

@@ -17,11 +17,13 @@ from k8sgpt_magic.cluster.resources import Condition, Fields, Pod, Resource
 def share_equal_parts(objects: Sequence[Resource], before: Resource | None = None) -> None:
     """Let each object use those parts of the one before it that equal its own. Nothing can tell: parts are frozen.
 
+    Texts are shared with all of these objects.
     ``before`` is the last object of the page before.
     """
+    texts: dict[str, str] = {}
     for each in objects:
         if before is not None and type(before) is type(each):
-            _share(before, each)
+            _share(before, each, texts)
         before = each
 
 
@@ -54,17 +56,20 @@ def _share_texts(before: Sequence[Condition], each: Sequence[Condition]) -> None
         _share_fields(theirs, own, ("type", "status", "reason", "message"))
 
 
-def _share(before: Any, each: Any) -> None:
+def _share(before: Any, each: Any, texts: dict[str, str]) -> None:
     for name in each.__struct_fields__:
         theirs, own = getattr(before, name), getattr(each, name)
         if theirs is own:
             continue
         if theirs == own:
             force_setattr(each, name, theirs)
+        elif isinstance(own, str):
+            # The status of a condition or the name of a node comes again, if not in the next object.
+            force_setattr(each, name, texts.setdefault(own, own))
         elif isinstance(own, Fields):
             if type(theirs) is type(own):
-                _share(theirs, own)
+                _share(theirs, own, texts)
         elif isinstance(own, tuple) and isinstance(theirs, tuple) and len(theirs) == len(own):
             for their_part, own_part in zip(theirs, own, strict=True):
                 if their_part is not own_part and isinstance(own_part, Fields) and type(their_part) is type(own_part):
-                    _share(their_part, own_part)
+                    _share(their_part, own_part, texts)
