@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import platform
 from collections import defaultdict
 from time import process_time
 from typing import Any
@@ -71,6 +72,7 @@ def measure(pods: int, rounds: int) -> dict[str, Any]:
         "findings": len(result.findings),
         "errors": [f"{error.analyzer}: {error.error}" for error in result.errors],
         "total": median(totals),
+        "rounds": [min(totals), max(totals)],
         "frame": median(frames),
         "causes": median(causes),
         "analyzers": {kind: median(seconds) for kind, seconds in by_analyzer.items()},
@@ -83,6 +85,7 @@ def rows(figures: dict[str, Any]) -> list[Row]:
         Row("objects", f"{figures['objects']:,}"),
         Row("findings", f"{figures['findings']:,}"),
         at_most("view to DataFrame", figures["total"], TARGET_SECONDS, " s"),
+        Row("  fastest to slowest", " to ".join(map(milliseconds, figures["rounds"]))),
         *(Row(f"  {kind} analyzer", milliseconds(seconds)) for kind, seconds in slowest[:_SLOWEST]),
         Row(f"  the other {len(slowest[_SLOWEST:])}", milliseconds(sum(s for _, s in slowest[_SLOWEST:]))),
         Row("  causes and order", milliseconds(figures["causes"])),
@@ -93,7 +96,10 @@ def rows(figures: dict[str, Any]) -> list[Row]:
 
 def run(pods: int = PODS, rounds: int = ROUNDS) -> str:
     figures = in_fresh_process(measure, pods, rounds)
-    return table(f"Analysis of {pods:,} pods, {failing_pods(pods):,} failing, on one core", rows(figures))
+    return table(
+        f"Analysis of {pods:,} pods, {failing_pods(pods):,} failing, on one core, Python {platform.python_version()}",
+        rows(figures),
+    )
 
 
 def main() -> None:
