@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import chain
-from operator import attrgetter, is_
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any, Literal, TypeVar, cast
 
 from msgspec import Struct
@@ -225,15 +225,7 @@ class ClusterView:
     @cached_property
     def alike_pods(self) -> list[list[Pod]]:
         """All pods read. Those that come one after another and were made from one template are a list together."""
-        groups: list[list[Pod]] = []
-        before: Pod | None = None
-        for pod in self._of(Pod):
-            if before is not None and _are_alike(before, pod):
-                groups[-1].append(pod)
-            else:
-                groups.append([pod])
-            before = pod
-        return groups
+        return [list(pods) for _, pods in groupby(self._of(Pod), _ALIKE)]
 
     def endpoint_slices(self, namespace: str, service: str) -> list[EndpointSlice]:
         return self._endpoint_slices.get((namespace, service), [])
@@ -407,24 +399,21 @@ class Reference(Struct, frozen=True, gc=False):
 
 
 _Template = tuple[str, str, tuple[int, ...]]
-_PARTS = attrgetter("containers", "volumes", "init_containers", "ephemeral_containers", "image_pull_secrets")
+_PARTS = ("containers", "volumes", "init_containers", "ephemeral_containers", "image_pull_secrets")
+_PARTS_OF = attrgetter(*_PARTS)
+# Sources let pods share such parts, so that comparing them takes no time.
+_ALIKE = attrgetter(
+    "metadata.labels",
+    "metadata.owner_references",
+    "metadata.namespace",
+    "spec.service_account_name",
+    *(f"spec.{part}" for part in _PARTS),
+)
 
 
 def _template(pod: Pod) -> _Template:
-    """What pods of one template have in common. Sources let such pods share parts, so identity tells."""
-    return pod.metadata.namespace, pod.spec.service_account_name, tuple(map(id, _PARTS(pod.spec)))
-
-
-def _are_alike(before: Pod, pod: Pod) -> bool:
-    """Whether two pods have one template, one owner and the same labels."""
-    old, new = before.metadata, pod.metadata
-    return (
-        old.labels is new.labels
-        and old.owner_references is new.owner_references
-        and old.namespace == new.namespace
-        and before.spec.service_account_name == pod.spec.service_account_name
-        and all(map(is_, _PARTS(before.spec), _PARTS(pod.spec)))
-    )
+    """What pods of one template have in common; of the parts that sources let them share, the identity."""
+    return pod.metadata.namespace, pod.spec.service_account_name, tuple(map(id, _PARTS_OF(pod.spec)))
 
 
 def pod_references(pods: Sequence[Pod]) -> list[tuple[ObjectRef, Reference]]:
