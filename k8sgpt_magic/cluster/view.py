@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain, groupby
-from operator import attrgetter
 from typing import Any, Literal, TypeVar, cast
 
 from msgspec import Struct
@@ -225,7 +224,7 @@ class ClusterView:
     @cached_property
     def alike_pods(self) -> list[list[Pod]]:
         """All pods read. Those that come one after another and were made from one template are a list together."""
-        return [list(pods) for _, pods in groupby(self._of(Pod), _ALIKE)]
+        return [list(pods) for _, pods in groupby(self._of(Pod), _likeness)]
 
     def endpoint_slices(self, namespace: str, service: str) -> list[EndpointSlice]:
         return self._endpoint_slices.get((namespace, service), [])
@@ -399,21 +398,27 @@ class Reference(Struct, frozen=True, gc=False):
 
 
 _Template = tuple[str, str, tuple[int, ...]]
-_PARTS = ("containers", "volumes", "init_containers", "ephemeral_containers", "image_pull_secrets")
-_PARTS_OF = attrgetter(*_PARTS)
-# Sources let pods share such parts, so that comparing them takes no time.
-_ALIKE = attrgetter(
-    "metadata.labels",
-    "metadata.owner_references",
-    "metadata.namespace",
-    "spec.service_account_name",
-    *(f"spec.{part}" for part in _PARTS),
-)
+
+
+def _parts(spec: PodSpec) -> tuple[object, ...]:
+    """What the pods of one template have from it. Sources let them share it, so that comparing takes no time."""
+    return spec.containers, spec.volumes, spec.init_containers, spec.ephemeral_containers, spec.image_pull_secrets
 
 
 def _template(pod: Pod) -> _Template:
-    """What pods of one template have in common; of the parts that sources let them share, the identity."""
-    return pod.metadata.namespace, pod.spec.service_account_name, tuple(map(id, _PARTS_OF(pod.spec)))
+    return pod.metadata.namespace, pod.spec.service_account_name, tuple(map(id, _parts(pod.spec)))
+
+
+def _likeness(pod: Pod) -> tuple[object, ...]:
+    """What pods have in common that have one template, one owner and the same labels."""
+    metadata, spec = pod.metadata, pod.spec
+    return (
+        metadata.labels,
+        metadata.owner_references,
+        metadata.namespace,
+        spec.service_account_name,
+        *_parts(spec),
+    )
 
 
 def pod_references(pods: Sequence[Pod]) -> list[tuple[ObjectRef, Reference]]:
