@@ -17,8 +17,7 @@ from k8sgpt_magic.cluster.resources import Condition, Fields, Pod, Resource
 def share_equal_parts(objects: Sequence[Resource], before: Resource | None = None) -> None:
     """Let each object use those parts of the one before it that equal its own. Nothing can tell: parts are frozen.
 
-    Texts are shared with all of these objects.
-    ``before`` is the last object of the page before.
+    ``before`` is the last object of the page before. Texts are shared with any of these objects.
     """
     texts: dict[str, str] = {}
     for each in objects:

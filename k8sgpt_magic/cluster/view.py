@@ -397,28 +397,26 @@ class Reference(Struct, frozen=True, gc=False):
         return "".join(self.place)
 
 
-_Template = tuple[str, str, tuple[int, ...]]
-
-
-def _parts(spec: PodSpec) -> tuple[object, ...]:
-    """What the pods of one template have from it. Sources let them share it, so that comparing takes no time."""
-    return spec.containers, spec.volumes, spec.init_containers, spec.ephemeral_containers, spec.image_pull_secrets
+_Template = tuple[str | int, ...]
 
 
 def _template(pod: Pod) -> _Template:
-    return pod.metadata.namespace, pod.spec.service_account_name, tuple(map(id, _parts(pod.spec)))
-
-
-def _likeness(pod: Pod) -> tuple[object, ...]:
-    """What pods have in common that have one template, one owner and the same labels."""
-    metadata, spec = pod.metadata, pod.spec
+    """What pods of one template have in common. Sources let such pods share parts, so identity tells."""
+    spec = pod.spec
     return (
-        metadata.labels,
-        metadata.owner_references,
-        metadata.namespace,
+        pod.metadata.namespace,
         spec.service_account_name,
-        *_parts(spec),
+        id(spec.containers),
+        id(spec.volumes),
+        id(spec.init_containers),
+        id(spec.ephemeral_containers),
+        id(spec.image_pull_secrets),
     )
+
+
+def _likeness(pod: Pod) -> tuple[int, int, _Template]:
+    """What pods of one template, one owner and the same labels have in common."""
+    return id(pod.metadata.labels), id(pod.metadata.owner_references), _template(pod)
 
 
 def pod_references(pods: Sequence[Pod]) -> list[tuple[ObjectRef, Reference]]:

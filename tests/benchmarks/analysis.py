@@ -106,7 +106,7 @@ def rows(figures: dict[str, Any]) -> list[Row]:
         Row("findings", f"{figures['findings']:,}"),
         at_most("view to DataFrame", figures["total"], TARGET_SECONDS, " s"),
         Row("  fastest to slowest", " to ".join(map(milliseconds, figures["rounds"]))),
-        at_most("    / json.loads of its lists", figures["of parsing"], TARGET_OF_PARSING),
+        at_most("  / json.loads of its lists", figures["of parsing"], TARGET_OF_PARSING),
         *(Row(f"  {kind} analyzer", milliseconds(seconds)) for kind, seconds in slowest[:_SLOWEST]),
         Row(f"  the other {len(slowest[_SLOWEST:])}", milliseconds(sum(s for _, s in slowest[_SLOWEST:]))),
         Row("  causes and order", milliseconds(figures["causes"])),

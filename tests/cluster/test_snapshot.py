@@ -791,6 +791,16 @@ def test_equal_parts_are_shared_and_nothing_else_changes():
     assert shared[3].spec.node_name is shared[1].spec.node_name
 
 
+def test_equal_parts_are_shared_across_pages_of_an_archive(tmp_path):
+    with ArchiveWriter(tmp_path / "a.tar.gz") as writer:
+        for name in ("web-1", "web-2"):
+            alike = pod(name, spec={"containers": [{"name": "a", "image": "x:1"}]})
+            writer.add(Pod, "", json.dumps({"items": [item(alike)]}).encode())
+        writer.finish(NOW, [ReadResult(kind="Pod")])
+    view = view_of(SnapshotSource(tmp_path / "a.tar.gz"))
+    assert [[each.name for each in pods] for pods in view.alike_pods] == [["web-1", "web-2"]]
+
+
 # --- the demo --------------------------------------------------------------------------------------------
 
 
