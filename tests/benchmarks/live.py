@@ -38,7 +38,9 @@ from .objects import PODS_PER_NODE, failing_pods
 
 PODS = 5_000
 ROUNDS = 7
-FRESH_ROUNDS = 3
+# The server's own collection of garbage makes single reads differ by half.
+FRESH_ROUNDS = 9
+MEMORY_ROUNDS = 3
 TARGET_DOWNLOAD = 1.5
 TARGET_SECOND = 0.1
 TARGET_MEMORY = 1.0
@@ -187,9 +189,15 @@ def alternate(kubeconfig: str, lists: list[dict[str, Any]], rounds: int) -> dict
     }
 
 
-def first(kubeconfig: str) -> dict[str, float]:
-    """The first analysis of a process in which the extension is loaded, and the second, from the session's lists."""
-    from k8sgpt_magic import shared_session
+def first(kubeconfig: str, in_notebook: bool) -> dict[str, float]:
+    """The first analysis of a process, and the second, from the session's lists.
+
+    A notebook's kernel has imported what the first needs while its user typed; a script has not.
+    """
+    from k8sgpt_magic import ahead, shared_session
+
+    if in_notebook:
+        ahead.import_all(in_notebook=True)
 
     began, session = timed(shared_session)
     seconds, _ = timed(lambda: analyze(kubeconfig, session))
@@ -293,17 +301,20 @@ def _access(kubeconfig: str) -> tuple[dict[str, str], ssl.SSLContext | None]:
 def time_rows(kubeconfig: str, rounds: int) -> list[Row]:
     lists = msgspec.to_builtins(in_fresh_process(recorded, kubeconfig))
     warm = in_fresh_process(alternate, kubeconfig, lists, rounds)
-    fresh = [
+    fresh: list[dict[str, Any]] = [
         {
-            **in_fresh_process(first, kubeconfig),
             "download": in_fresh_process(first_download, kubeconfig, lists),
+            "notebook": in_fresh_process(first, kubeconfig, True),
+            "script": in_fresh_process(first, kubeconfig, False),
         }
         for _ in range(FRESH_ROUNDS)
     ]
     download_seconds, analyze_seconds = median(warm["download"]), median(warm["analyze"])
     ratios = [b / a for a, b in zip(warm["download"], warm["analyze"], strict=True)]
-    firsts = [each["first"] for each in fresh]
-    fresh_ratio = median([each["first"] / each["download"] for each in fresh])
+    first_downloads = median([each["download"] for each in fresh])
+    in_notebook = median([each["notebook"]["first"] for each in fresh])
+    in_script = median([each["script"]["first"] for each in fresh])
+    again = median([each["notebook"]["second"] for each in fresh])
     slowest = sorted(warm["analyzers"].items(), key=lambda item: -item[1])[:4]
     return [
         Row("lists", str(len(lists))),
@@ -314,15 +325,18 @@ def time_rows(kubeconfig: str, rounds: int) -> list[Row]:
         *(Row(f"    {kind} analyzer", milliseconds(seconds)) for kind, seconds in slowest),
         at_most("analysis / download", analyze_seconds / download_seconds, TARGET_DOWNLOAD),
         Row("  by rounds", f"{min(ratios):.2f} to {max(ratios):.2f}"),
-        Row("first analysis of a process", milliseconds(median(firsts))),
-        Row("  / first download of a process", f"{fresh_ratio:.2f}"),
-        Row("second analysis, same session", milliseconds(median([each["second"] for each in fresh]))),
-        at_most("  / first analysis", median([each["second"] / each["first"] for each in fresh]), TARGET_SECOND),
+        Row("first download of a process", milliseconds(first_downloads)),
+        Row("first analysis of a kernel", milliseconds(in_notebook)),
+        at_most("  / first download of a process", in_notebook / first_downloads, TARGET_DOWNLOAD),
+        Row("first analysis of a script", milliseconds(in_script)),
+        Row("  / first download of a process", f"{in_script / first_downloads:.2f}"),
+        Row("second analysis, same session", milliseconds(again)),
+        at_most("  / first analysis", again / in_notebook, TARGET_SECOND),
     ]
 
 
 def memory_rows(kubeconfig: str) -> list[Row]:
-    used = [in_fresh_process(memory, kubeconfig) for _ in range(FRESH_ROUNDS)]
+    used = [in_fresh_process(memory, kubeconfig) for _ in range(MEMORY_ROUNDS)]
     raw = used[0]["raw"]
     peak = median([each["peak"] for each in used])
     return [
