@@ -160,7 +160,7 @@ async def save(
     )
 
 
-def _adding(writer: ArchiveWriter, kind: type[Resource], scope: str, body: bytes) -> Callable[[], int]:
+def _adding(writer: ArchiveWriter, kind: type[Resource], scope: str, body: bytes | bytearray) -> Callable[[], int]:
     return lambda: writer.add(kind, scope, body)
 
 
@@ -200,7 +200,7 @@ class ArchiveWriter:
     def __exit__(self, *_: object) -> None:
         self.discard()
 
-    def add(self, kind: type[Resource], scope: str, body: bytes) -> int:
+    def add(self, kind: type[Resource], scope: str, body: bytes | bytearray) -> int:
         """Write a page of a list, in several members where it is a long one. Returns its number of objects.
 
         Raises ``msgspec.DecodeError`` where the body is not a list.

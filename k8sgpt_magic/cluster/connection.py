@@ -117,7 +117,7 @@ class Connection:
 
     async def get(
         self, reading: Reading, path: str, query: dict[str, str], accept: str, result: ReadResult | None = None
-    ) -> bytes:
+    ) -> bytearray:
         """The body of one answer; requests and bytes are added to ``result``. Raises ``RequestFailed``."""
         deadline = reading.deadline or asyncio.get_running_loop().time() + reading.timeout
         tries = tenacity.AsyncRetrying(
@@ -166,7 +166,7 @@ class Connection:
 
     async def _with_renewal(
         self, reading: Reading, path: str, query: dict[str, str], accept: str, result: ReadResult | None
-    ) -> bytes:
+    ) -> bytearray:
         access, headers = reading.access, reading.headers
         try:
             return await self._get(reading, path, query, accept, result)
@@ -207,13 +207,16 @@ class Connection:
 
     async def _get(
         self, reading: Reading, path: str, query: dict[str, str], accept: str, result: ReadResult | None
-    ) -> bytes:
+    ) -> bytearray:
         if reading.dead_end is not None and not reading.has_answered:
             raise reading.dead_end
         if result is not None:
             result.requests += 1
         async with self._answer(reading, path, query, {"Accept": accept}) as response:
-            body = await response.read()
+            # Grows in place, where joining the parts in the end would take the memory of another page.
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
         if result is not None:
             result.bytes += len(body)
         return body

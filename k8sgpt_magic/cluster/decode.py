@@ -50,7 +50,7 @@ class _RawList(Struct):
     metadata: ListMeta = msgspec.field(default_factory=ListMeta)
 
 
-def decode_page(resource: type[R], body: bytes) -> Page[R]:
+def decode_page(resource: type[R], body: bytes | bytearray) -> Page[R]:
     """Decode one response to a list request (``v1/PodList`` and its like).
 
     Raises ``msgspec.DecodeError`` when the body as a whole is not a list in JSON.

@@ -77,7 +77,7 @@ class DemoSource:
         max_concurrency: int = 10,  # noqa: ARG002
         timeout: float = 30.0,  # noqa: ARG002
         fall_back_to: Sequence[str] = (),  # noqa: ARG002
-    ) -> AsyncIterator[tuple[type[Resource], str, bytes | None]]:
+    ) -> AsyncIterator[tuple[type[Resource], str, bytes | bytearray | None]]:
         contents = await in_thread(_contents)
         results += [read.result for read in contents.reads(kinds, namespaces)]
         for page in await in_thread(lambda: list(dumps.pages_of(_files(), "demo", kinds, namespaces))):

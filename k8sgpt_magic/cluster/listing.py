@@ -55,7 +55,7 @@ async def pages(
     limit: int,
     selector: str = "",
     result: ReadResult | None = None,
-) -> AsyncGenerator[bytes | None, None]:
+) -> AsyncGenerator[bytes | bytearray | None, None]:
     """The bodies of a list's pages; None where the list starts again because its first version is gone.
 
     The next page is on its way while the caller works on this one. Of Secrets come no values, and with a selector
@@ -75,7 +75,7 @@ async def pages(
         query["fieldSelector"] = kind.field_selector
     path = await served_path(connection, reading, kind, namespace) if kind.optional else kind.api_path(namespace)
     restarts, token = 0, ""
-    following: asyncio.Task[bytes] | None = None
+    following: asyncio.Task[bytearray] | None = None
     try:
         body = await connection.get(reading, path, query, accept, result)
         while True:
@@ -152,7 +152,7 @@ class _List(Struct):
     metadata: ListMeta | None = None
 
 
-def _continue_token(body: bytes) -> str:
+def _continue_token(body: bytes | bytearray) -> str:
     """The token of the next page, "" on the last one. Raises ``NoList`` for what is no page of a list."""
     try:
         if front := _FRONT.match(body):

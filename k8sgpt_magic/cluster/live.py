@@ -160,7 +160,7 @@ class LiveSource:
         max_concurrency: int = 10,
         timeout: float = 30.0,
         fall_back_to: Sequence[str] = (),
-    ) -> AsyncGenerator[tuple[type[Resource], str, bytes | None], None]:
+    ) -> AsyncGenerator[tuple[type[Resource], str, bytes | bytearray | None], None]:
         """The pages of lists as the server sends them (Secrets: without values), with kind and scope, for a snapshot.
 
         A body of None says that the list starts again, and that the pages before it do not count. ``results`` gets

@@ -115,7 +115,7 @@ class SnapshotSource:
         max_concurrency: int = 10,  # noqa: ARG002
         timeout: float = 30.0,  # noqa: ARG002
         fall_back_to: Sequence[str] = (),  # noqa: ARG002
-    ) -> AsyncIterator[tuple[type[Resource], str, bytes | None]]:
+    ) -> AsyncIterator[tuple[type[Resource], str, bytes | bytearray | None]]:
         """The lists with all their fields, to save them again: the way from another tool's dump to our archive."""
         contents = await self._load(kinds)
         results += [read.result for read in contents.reads(kinds, namespaces)]

@@ -99,7 +99,7 @@ class Source(Protocol):
         max_concurrency: int = 10,
         timeout: float = 30.0,
         fall_back_to: Sequence[str] = (),
-    ) -> AsyncIterator[tuple[type[Resource], str, bytes | None]]:
+    ) -> AsyncIterator[tuple[type[Resource], str, bytes | bytearray | None]]:
         """The same lists as the bytes they came as, for a snapshot: kind, scope and body, in any order.
 
         A body of None says that the list starts again. By the end, ``results`` has a result for each list.

@@ -55,7 +55,7 @@ class _TableOrList(Struct, rename="camel"):
     metadata: dict[str, Any] | None = None
 
 
-def secret_list(body: bytes) -> bytes:
+def secret_list(body: bytes | bytearray) -> bytes:
     """A table of Secrets as the list it stands for, without values. Raises ``msgspec.DecodeError``."""
     table = decoder(_TableOrList).decode(body)
     names = [column.name for column in table.column_definitions or ()]

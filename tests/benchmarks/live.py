@@ -37,7 +37,7 @@ from .measure import (
 from .objects import PODS_PER_NODE, failing_pods
 
 PODS = 5_000
-ROUNDS = 7
+ROUNDS = 15
 # The server's own collection of garbage makes single reads differ by half.
 FRESH_ROUNDS = 9
 MEMORY_ROUNDS = 3

@@ -327,7 +327,7 @@ def test_of_secrets_sent_in_full_all_the_same_the_values_are_dropped(server, tmp
     server.answers("/api/v1/secrets", lambda: page(secret))
     config = kubeconfig(tmp_path, server.url)
 
-    async def bodies(source: LiveSource) -> list[bytes | None]:
+    async def bodies(source: LiveSource) -> list[bytes | bytearray | None]:
         return [body async for _, _, body in source.pages([Secret], results=[])]
 
     [only] = read(config, Secret)["Secret"].objects
@@ -473,7 +473,7 @@ def test_secrets_come_with_their_type_and_without_their_values(control_plane: Co
         }
     )  # fmt: skip
 
-    async def raw(source: LiveSource) -> list[bytes | None]:
+    async def raw(source: LiveSource) -> list[bytes | bytearray | None]:
         return [body async for _, _, body in source.pages([Secret], [namespace], results=[])]
 
     reads = read(control_plane.kubeconfig("admin"), Secret, namespaces=[namespace])
