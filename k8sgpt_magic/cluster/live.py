@@ -22,7 +22,7 @@ from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.kubeconfig import Access
 from k8sgpt_magic.cluster.listing import FAILURES, Recorded, reason
 from k8sgpt_magic.cluster.resources import ObjectRef, Pod, Resource
-from k8sgpt_magic.cluster.sharing import share_pod_specs
+from k8sgpt_magic.cluster.sharing import share_pod_parts
 from k8sgpt_magic.cluster.source import OnPage, Read
 from k8sgpt_magic.cluster.view import ReadResult
 from k8sgpt_magic.errors import Forbidden, K8sGPTError, ServerError, Unauthorized, Unreachable
@@ -224,7 +224,7 @@ class LiveSource:
                     page: Page[Resource] = decode_page(kind, body)
                     # Not held while the next page is waited for.
                     del body
-                    share_pod_specs(page.objects, read.objects[-1] if read.objects else None)
+                    share_pod_parts(page.objects, read.objects[-1] if read.objects else None)
                     read.objects += page.objects
                     read.undecodable += page.undecodable
                     read.resource_version = page.resource_version

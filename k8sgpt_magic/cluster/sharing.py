@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import force_setattr
 
-from k8sgpt_magic.cluster.resources import Condition, Fields, Pod, Resource
+from k8sgpt_magic.cluster.resources import Fields, Pod, Resource
 
 
 def share_equal_parts(objects: Sequence[Resource], before: Resource | None = None) -> None:
@@ -29,18 +29,30 @@ def share_equal_parts(objects: Sequence[Resource], before: Resource | None = Non
 _POD_SPEC = ("containers", "init_containers", "volumes", "tolerations", "image_pull_secrets", "node_selector")
 
 
-def share_pod_specs(objects: Sequence[Resource], before: Resource | None = None) -> None:
+def share_pod_parts(objects: Sequence[Resource], before: Resource | None = None) -> None:
     """The part of ``share_equal_parts`` that pays where time counts: what the pods of one template have alike.
 
-    It compares whole fields only: a third of the time for three quarters of the saving.
+    It compares whole fields only, and shares the texts of statuses: a third of the time for most of the saving.
     """
+    texts: dict[str, str] = {}
+    if isinstance(before, Pod):
+        _share_pod_texts(before, texts)
     for each in objects:
         if isinstance(each, Pod):
             if isinstance(before, Pod):
                 _share_fields(before.spec, each.spec, _POD_SPEC)
                 _share_fields(before.metadata, each.metadata, ("labels", "owner_references"))
-                _share_texts(before.status.conditions, each.status.conditions)
+            _share_pod_texts(each, texts)
             before = each
+
+
+def _share_pod_texts(pod: Pod, texts: dict[str, str]) -> None:
+    _share_texts(pod.metadata, ("namespace",), texts)
+    _share_texts(pod.spec, ("node_name", "service_account_name", "restart_policy"), texts)
+    for condition in pod.status.conditions:
+        _share_texts(condition, ("type", "status", "reason", "message"), texts)
+    for container in pod.status.container_statuses:
+        _share_texts(container, ("name", "image"), texts)
 
 
 def _share_fields(before: Any, each: Any, names: tuple[str, ...]) -> None:
@@ -50,9 +62,10 @@ def _share_fields(before: Any, each: Any, names: tuple[str, ...]) -> None:
             force_setattr(each, name, theirs)
 
 
-def _share_texts(before: Sequence[Condition], each: Sequence[Condition]) -> None:
-    for theirs, own in zip(before, each, strict=False):
-        _share_fields(theirs, own, ("type", "status", "reason", "message"))
+def _share_texts(each: Any, names: tuple[str, ...], texts: dict[str, str]) -> None:
+    for name in names:
+        text = getattr(each, name)
+        force_setattr(each, name, texts.setdefault(text, text))
 
 
 def _share(before: Any, each: Any, texts: dict[str, str]) -> None:

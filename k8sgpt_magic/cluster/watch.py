@@ -26,7 +26,7 @@ from k8sgpt_magic.cluster.discovery import served_path
 from k8sgpt_magic.cluster.kinds import KINDS
 from k8sgpt_magic.cluster.listing import FAILURES, NoList, reason
 from k8sgpt_magic.cluster.resources import Lease, Resource, Secret
-from k8sgpt_magic.cluster.sharing import share_pod_specs
+from k8sgpt_magic.cluster.sharing import share_pod_parts
 from k8sgpt_magic.cluster.source import OnPage, Read
 from k8sgpt_magic.decoders import decoder
 from k8sgpt_magic.errors import K8sGPTError
@@ -387,7 +387,7 @@ class _WatchedList:
             # Something has changed that no rule looks at.
             return was_undecodable
         if before is not None:
-            share_pod_specs([found], before)
+            share_pod_parts([found], before)
         self._objects[key] = found
         return True
 

@@ -19,7 +19,7 @@ from k8sgpt_magic.analyzers import registered
 from k8sgpt_magic.cluster.decode import decode_page
 from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.resources import Resource
-from k8sgpt_magic.cluster.sharing import share_pod_specs
+from k8sgpt_magic.cluster.sharing import share_pod_parts
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
 from k8sgpt_magic.diagnosis.diagnose import diagnose
 from k8sgpt_magic.frame import Findings, Summary
@@ -45,7 +45,7 @@ def decoded(pods: int) -> dict[str, list[Resource]]:
         page = decode_page(SAVED[kind], body)
         assert not page.undecodable, page.undecodable[0]
         # As every source does with what it has decoded.
-        share_pod_specs(page.objects, found[kind][-1] if found[kind] else None)
+        share_pod_parts(page.objects, found[kind][-1] if found[kind] else None)
         found[kind] += page.objects
     return dict(found)
 

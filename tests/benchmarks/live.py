@@ -246,7 +246,7 @@ class Phases:
         self._wrap_async(live.LiveSource, "open", "open (kubeconfig, TLS)")
         self._wrap_async(live.LiveSource, "read", "read")
         self._wrap(live, "decode_page", "  of which decode")
-        self._wrap(live, "share_pod_specs", "  of which sharing equal parts")
+        self._wrap(live, "share_pod_parts", "  of which sharing equal parts")
         self._wrap_async(session, "_judge", "analyze")
         self._wrap(diagnose, "correlate", "  of which causes")
         self._wrap(Findings, "of", "frame")

@@ -26,7 +26,7 @@ from k8sgpt_magic.cluster.kinds import SAVED
 from k8sgpt_magic.cluster.manifests import Damaged, documents_in
 from k8sgpt_magic.cluster.members import Budget, TooLarge
 from k8sgpt_magic.cluster.resources import ConfigMap, Deployment, Node, Pod, Secret
-from k8sgpt_magic.cluster.sharing import share_equal_parts
+from k8sgpt_magic.cluster.sharing import share_equal_parts, share_pod_parts
 from k8sgpt_magic.cluster.snapshot import SnapshotSource, save
 from k8sgpt_magic.cluster.source import Source
 from k8sgpt_magic.cluster.view import ClusterView, ReadResult
@@ -789,6 +789,32 @@ def test_equal_parts_are_shared_and_nothing_else_changes():
     assert shared[1].spec.containers[0].image is shared[0].spec.containers[0].image
     assert shared[1].metadata.namespace is shared[0].metadata.namespace
     assert shared[3].spec.node_name is shared[1].spec.node_name
+
+
+def test_pods_of_one_template_share_their_specs_and_all_pods_the_texts_of_their_statuses():
+    def decoded():
+        body = [
+            {"metadata": {"name": f"web-{n}", "namespace": "shop"},
+             "spec": {"nodeName": f"node-{n % 2}", "containers": [{"name": "a", "image": f"x:{n // 2}"}]},
+             "status": {
+                 "conditions": [{"type": "Ready", "status": str(n % 2 == 0), "message": f"m{n}"}],
+                 "containerStatuses": [{"name": "a", "image": f"x:{n // 2}"}]}}
+            for n in range(6)
+        ]  # fmt: skip
+        return msgspec.json.decode(json.dumps(body), type=list[Pod])
+
+    shared, plain = decoded(), decoded()
+    first_page, second_page = shared[:3], shared[3:]
+    share_pod_parts(first_page)
+    share_pod_parts(second_page, first_page[-1])
+    assert shared == plain
+    assert shared[1].spec.containers is shared[0].spec.containers
+    assert shared[3].spec.containers is shared[2].spec.containers
+    assert shared[2].spec.containers is not shared[1].spec.containers
+    assert shared[2].spec.node_name is shared[0].spec.node_name
+    assert shared[2].status.conditions[0].status is shared[0].status.conditions[0].status
+    assert shared[4].status.conditions[0].status is shared[2].status.conditions[0].status
+    assert shared[3].status.container_statuses[0].image is shared[2].status.container_statuses[0].image
 
 
 def test_equal_parts_are_shared_across_pages_of_an_archive(tmp_path):
