@@ -18,6 +18,9 @@ _ANALYSIS = (
     "kubernetes.config",
     "aiohttp",
     "k8sgpt_magic.cluster.live",
+    # What analyzers of schedules and of certificates wait for until there is one.
+    "cronsim",
+    "cryptography.x509",
     "k8sgpt_magic.frame",
 )
 _EXPLANATION = ("openai", "keyring", "k8sgpt_magic.explain.explainer")
@@ -37,9 +40,18 @@ def import_all(*, in_notebook: bool) -> None:
     # Terminals have no use for the widget.
     for name in (*_ANALYSIS, *(("k8sgpt_magic.views.widget",) if in_notebook else ())):
         import_module(name)
+    _make_decoders()
     # A second of the processor's time that is for nothing where all explanations are packaged ones.
     if _asks_a_model():
         import_explaining()
+
+
+def _make_decoders() -> None:
+    from k8sgpt_magic.cluster.decode import page_decoder
+    from k8sgpt_magic.cluster.kinds import KINDS
+
+    for kind in list(KINDS.values()):
+        page_decoder(kind)
 
 
 def import_explaining() -> None:
