@@ -50,6 +50,7 @@ def _make_decoders() -> None:
     from k8sgpt_magic.cluster.decode import page_decoder
     from k8sgpt_magic.cluster.kinds import KINDS
 
+    # A cell may add kinds of its own meanwhile.
     for kind in list(KINDS.values()):
         page_decoder(kind)
 

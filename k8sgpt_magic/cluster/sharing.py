@@ -32,7 +32,7 @@ _POD_SPEC = ("containers", "init_containers", "volumes", "tolerations", "image_p
 def share_pod_parts(objects: Sequence[Resource], before: Resource | None = None) -> None:
     """The part of ``share_equal_parts`` that pays where time counts: what the pods of one template have alike.
 
-    It compares whole fields only, and shares the texts of statuses: a third of the time for most of the saving.
+    It compares whole fields only, and shares texts that come again: a third of the time for most of the saving.
     """
     texts: dict[str, str] = {}
     if isinstance(before, Pod):

@@ -39,7 +39,7 @@ from .objects import PODS_PER_NODE, failing_pods
 
 PODS = 5_000
 ROUNDS = 15
-# Of each of the six orders: the server's own collection of garbage makes single reads differ by half.
+# Of each order in which the first analyses and downloads can follow each other.
 FRESH_ROUNDS = 2
 MEMORY_ROUNDS = 3
 TARGET_DOWNLOAD = 1.5
@@ -309,7 +309,7 @@ def time_rows(kubeconfig: str, rounds: int) -> list[Row]:
         "notebook": lambda: in_fresh_process(first, kubeconfig, True),
         "script": lambda: in_fresh_process(first, kubeconfig, False),
     }
-    # In every order equally often: what one leaves behind in the server is the next one's to clear away.
+    # What one leaves behind in the server is the next one's to clear away: single reads differ by half for that.
     fresh = [{name: steps[name]() for name in order} for order in list(permutations(steps)) * FRESH_ROUNDS]
     download_seconds, analyze_seconds = median(warm["download"]), median(warm["analyze"])
     ratios = [b / a for a, b in zip(warm["download"], warm["analyze"], strict=True)]
